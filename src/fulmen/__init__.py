@@ -1,0 +1,29 @@
+"""Fulmen: deep learning that people train from one config and extend with ``pip install``.
+
+Every public name of the rooms below is found here too (``from fulmen import MLPModule``), and is imported
+only when it is asked for: ``import fulmen`` alone loads neither torch nor Lightning.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from fulmen.core.version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from fulmen.core.batch import *
+    from fulmen.data import *
+    from fulmen.modules import *
+    from fulmen.networks import *
+    from fulmen.nn import *
+    from fulmen.tasks import *
+
+_ROOMS = ("core.batch", "nn", "networks", "data", "tasks", "modules")
+
+
+def __getattr__(name: str) -> Any:
+    if not name.startswith("_"):
+        for room in _ROOMS:
+            module = import_module(f"fulmen.{room}")
+            if name in module.__all__:
+                return getattr(module, name)
+    raise AttributeError(f"module 'fulmen' has no attribute {name!r}")

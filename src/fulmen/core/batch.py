@@ -1,0 +1,65 @@
+"""The parts of a batch, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fulmen.core.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Batch"]
+
+PADDING = -1
+"""The ``index`` of a sample that only fills a batch (see :class:`Batch`)."""
+
+
+class Batch(NamedTuple):
+    """Samples that go through a network together.
+
+    Attributes:
+        inputs: ``(N, *input_shape)``.
+        targets: ``(N,)`` for classes, ``(N, num_outputs)`` for several labels or numbers;
+            ``None`` where nothing is known of them (prediction).
+        index: ``(N,)`` int64, the sample's row in its data set. ``PADDING`` (-1) marks a sample that
+            was added so that every process of a distributed evaluation runs the same number of
+            batches; it counts in no loss, metric or prediction. ``None`` where rows are not known.
+    """
+
+    inputs: Tensor
+    targets: Tensor | None = None
+    index: Tensor | None = None
+
+    @classmethod
+    def of(cls, batch: Any) -> Batch:
+        """Reads what a user's own loader gives: a tensor, ``(inputs, targets)``, or a mapping.
+
+        Args:
+            batch: A :class:`Batch`, a tensor, a sequence of one to three parts, or a mapping with
+                the keys ``inputs``, ``targets`` and ``index``.
+
+        Raises:
+            DataError: If it is none of them.
+
+        >>> Batch.of(("x", "y"))
+        Batch(inputs='x', targets='y', index=None)
+        """
+        if isinstance(batch, Batch):
+            return batch
+        if isinstance(batch, Mapping):
+            if "inputs" in batch and set(batch) <= set(cls._fields):
+                return cls(**batch)
+            raise DataError(
+                f"a batch that is a mapping needs the key 'inputs' and may have 'targets' and 'index'; "
+                f"got {sorted(batch)}. Override `step` to read another form."
+            )
+        if isinstance(batch, Sequence) and not isinstance(batch, str):
+            if 1 <= len(batch) <= 3:
+                return cls(*batch)
+            raise DataError(
+                f"a batch has one to three parts (inputs, targets, index); got {len(batch)}. "
+                "Override `step` to read another form."
+            )
+        return cls(batch)

@@ -1,0 +1,54 @@
+"""Errors that a person is meant to read: what was given, what is allowed, what to type next."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class FulmenError(Exception):
+    """Base of every error that the command line shows as a message instead of a traceback."""
+
+
+class ConfigError(FulmenError, ValueError):
+    """A value in a config, on the command line or in a constructor that cannot work."""
+
+
+class SpecError(ConfigError):
+    """A spec (name, or mapping with a name and options) that does not describe a component."""
+
+
+class PluginError(FulmenError):
+    """A plugin that is missing, broken, incompatible, denied or ambiguous."""
+
+
+class DataError(FulmenError, ValueError):
+    """Data that cannot be used as it is."""
+
+
+class CheckpointError(FulmenError):
+    """A checkpoint that is missing or does not belong to this config."""
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str | None:
+    """Returns the allowed name that is most like ``name``, if any is.
+
+    >>> nearest("rleu", ["relu", "gelu", "tanh"])
+    'relu'
+    >>> nearest("xyz", ["relu"]) is None
+    True
+    """
+    names = sorted(allowed)
+    by_lower = {n.lower(): n for n in names}
+    close = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[close[0]] if close else None
+
+
+def unknown(what: str, name: str, allowed: Iterable[str]) -> str:
+    """Says that ``name`` is not known, what is nearest, and what is allowed.
+
+    >>> print(unknown("activation", "rleu", ["relu", "gelu"]))
+    unknown activation 'rleu'; did you mean 'relu'? Allowed: gelu, relu
+    """
+    names = sorted(allowed)
+    close = nearest(name, names)
+    hint = f"did you mean {close!r}? " if close else ""
+    return f"unknown {what} {name!r}; {hint}Allowed: {', '.join(names) or 'none'}"

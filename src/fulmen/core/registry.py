@@ -1,0 +1,265 @@
+"""What can be plugged in, found from package metadata without importing anything.
+
+A plugin is a distribution with entry points in the groups ``fulmen.<kind>``; the built-ins are declared in
+the same way, in this package's own pyproject.toml. Finding is one cached scan of the installed metadata;
+a component is imported when it is used, so a broken plugin fails only when it is asked for.
+
+Environment variables:
+    FULMEN_PLUGINS: ``all`` (default), ``none``, or distributions separated by commas that may load.
+    FULMEN_PLUGINS_DENY: distributions separated by commas that must not load.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points, packages_distributions, version
+from typing import Any
+
+from fulmen.core.errors import PluginError, SpecError, unknown
+
+OWN = "fulmen"
+KINDS = {
+    "activations": "activation",
+    "regularizers": "regularizer",
+    "losses": "loss",
+    "metrics": "metric",
+    "optimizers": "optimizer",
+    "schedules": "schedule",
+    "image_augmentations": "image augmentation",
+    "text_augmentations": "text augmentation",
+}
+"""Every kind of extension (the entry-point group is ``fulmen.<kind>``) and how messages call one of it."""
+
+BASES = {
+    "activations": "torch.nn:Module",
+    "regularizers": "fulmen.nn.regularizers:Regularizer",
+    "losses": "torch.nn:Module",
+    "metrics": "torchmetrics:Metric",
+    "optimizers": "torch.optim:Optimizer",
+    "schedules": "torch.optim.lr_scheduler:LRScheduler",
+    "image_augmentations": "builtins:object",
+    "text_augmentations": "builtins:object",
+}
+"""What a component of each kind is, ``module:class``; imported only to check a dotted path."""
+
+KNOWN_PLUGINS: dict[str, dict[str, tuple[str, ...]]] = {}
+"""Distribution -> kind -> names of plugins that the house publishes, for the hint on what to install."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """Something that can be plugged in.
+
+    Attributes:
+        kind: A key of :data:`KINDS`.
+        name: What a config calls it, or its dotted path.
+        value: Where it is, ``module:attribute``.
+        distribution: The distribution that provides it; ``None`` for a person's own file.
+        version: That distribution's version.
+    """
+
+    kind: str
+    name: str
+    value: str
+    distribution: str | None
+    version: str | None
+
+    @property
+    def qualified(self) -> str:
+        """The spelling that names it even where two distributions provide the same name."""
+        return f"{self.distribution}:{self.name}"
+
+    @property
+    def provider(self) -> str:
+        return f"{self.distribution} {self.version}" if self.distribution else "a local file"
+
+    def load(self) -> Any:
+        """Imports it.
+
+        Raises:
+            PluginError: If the import fails; says which distribution, version and cause.
+        """
+        module, _, attribute = self.value.partition(":")
+        try:
+            target: Any = import_module(module)
+            for part in attribute.split("."):
+                target = getattr(target, part)
+        except Exception as error:  # whatever a plugin raises at import is its own fault: named, never hidden
+            cause = f"{type(error).__name__}: {error}"
+            if "." in self.name:
+                raise SpecError(f"{KINDS[self.kind]} {self.name!r} cannot be imported: {cause}") from error
+            raise PluginError(
+                f"{KINDS[self.kind]} {self.name!r} of {self.provider} cannot be imported from {self.value!r}: {cause}\n"
+                f"Repair it, remove it (pip uninstall {self.distribution}), "
+                f"or keep it from loading with FULMEN_PLUGINS_DENY={self.distribution}."
+            ) from error
+        if "." in self.name:
+            self._check_base(target)
+        return target
+
+    def _check_base(self, target: Any) -> None:
+        # A dotted path may come from a checkpoint of unknown origin: only classes of the kind are ever called.
+        module, _, name = BASES[self.kind].partition(":")
+        base = getattr(import_module(module), name)
+        if not (isinstance(target, type) and issubclass(target, base)):
+            raise SpecError(
+                f"{KINDS[self.kind]} {self.name!r} must be a subclass of {module}.{name} to be used by its dotted path"
+            )
+
+
+def canonical(distribution: str) -> str:
+    """The normalized name of a distribution (PEP 503).
+
+    >>> canonical("Fulmen_Activations")
+    'fulmen-activations'
+    """
+    return "-".join(part for part in distribution.lower().replace("_", "-").replace(".", "-").split("-") if part)
+
+
+class Registry:
+    """The components of one environment.
+
+    Args:
+        components: All that the metadata declare.
+        requirements: Distribution -> its ``Requires-Dist`` lines.
+        environ: Where ``FULMEN_PLUGINS`` and ``FULMEN_PLUGINS_DENY`` are read.
+        own_version: The version of fulmen that plugins must admit.
+
+    Raises:
+        PluginError: If one of the two variables names a distribution that provides nothing here.
+    """
+
+    def __init__(
+        self,
+        components: Iterable[Component],
+        requirements: Mapping[str, Iterable[str]],
+        environ: Mapping[str, str],
+        own_version: str,
+    ) -> None:
+        self._all = sorted(components, key=lambda c: (c.kind, c.name, c.distribution or ""))
+        self._requirements = requirements
+        self._own_version = own_version
+        self._denied = self._read_denied(environ)
+
+    def _read_denied(self, environ: Mapping[str, str]) -> dict[str, str]:
+        plugins = {canonical(c.distribution) for c in self._all if c.distribution and c.distribution != OWN}
+
+        def names(variable: str, value: str) -> set[str]:
+            given = {canonical(name) for name in value.split(",") if name.strip()}
+            for name in sorted(given - plugins):
+                raise PluginError(f"{variable}: {unknown('plugin', name, plugins)}")
+            return given
+
+        allow = environ.get("FULMEN_PLUGINS", "").strip() or "all"
+        denied = {}
+        if allow != "all":
+            allowed = set() if allow == "none" else names("FULMEN_PLUGINS", allow)
+            denied = {name: f"FULMEN_PLUGINS={allow}" for name in plugins - allowed}
+        deny = environ.get("FULMEN_PLUGINS_DENY", "")
+        return denied | {name: f"FULMEN_PLUGINS_DENY={deny}" for name in names("FULMEN_PLUGINS_DENY", deny)}
+
+    def components(self, kind: str | None = None) -> list[Component]:
+        """Everything declared, denied or broken plugins included, sorted by kind, name and distribution."""
+        return [c for c in self._all if kind in (None, c.kind)]
+
+    def names(self, kind: str) -> list[str]:
+        """The names of a kind that may be used, each once."""
+        return sorted({c.name for c in self.components(kind) if self.problem(c) is None})
+
+    def problem(self, component: Component) -> str | None:
+        """Why a component may not be used: denied, or made for another fulmen. ``None`` if it may."""
+        if component.distribution is None:
+            return None
+        denied = self._denied.get(canonical(component.distribution))
+        if denied:
+            return f"{component.provider} is denied by {denied}"
+        return self._incompatible(component)
+
+    def _incompatible(self, component: Component) -> str | None:
+        from packaging.requirements import InvalidRequirement, Requirement
+
+        for line in self._requirements.get(component.distribution or "", ()):
+            try:
+                requirement = Requirement(line)
+            except InvalidRequirement as error:
+                return f"{component.provider} has an unreadable requirement {line!r}: {error}"
+            if canonical(requirement.name) != OWN or (requirement.marker and not requirement.marker.evaluate()):
+                continue
+            if not requirement.specifier.contains(self._own_version, prereleases=True):
+                return (
+                    f"{component.provider} requires {OWN}{requirement.specifier}, but {OWN} {self._own_version} is "
+                    f"installed; update one of them (pip install -U {component.distribution} {OWN})"
+                )
+        return None
+
+    def find(self, kind: str, name: str) -> Component:
+        """Finds what a name means.
+
+        Args:
+            kind: A key of :data:`KINDS`.
+            name: A name, a qualified name (``distribution:name``), or a dotted path
+                (``package.module.Name``), which is imported as it stands.
+
+        Raises:
+            SpecError: If nothing has this name.
+            PluginError: If two distributions have it, or the one that has it may not be used.
+        """
+        distribution, _, bare = name.rpartition(":")
+        if "." in bare and not distribution:
+            found = [_dotted(kind, name)]
+        else:
+            found = [
+                c
+                for c in self.components(kind)
+                if c.name == bare and (not distribution or canonical(c.distribution or "") == canonical(distribution))
+            ]
+        if not found:
+            raise self._not_found(kind, name)
+        problems = [self.problem(c) for c in found]
+        usable = [c for c, problem in zip(found, problems, strict=True) if problem is None]
+        if not usable:
+            raise PluginError(f"{KINDS[kind]} {name!r} cannot be used: {'; '.join(filter(None, problems))}")
+        if len(usable) > 1:
+            providers = " and ".join(c.provider for c in usable)
+            spellings = " or ".join(repr(c.qualified) for c in usable)
+            raise PluginError(f"{KINDS[kind]} {name!r} is provided by {providers}; write {spellings} to pick one")
+        return usable[0]
+
+    def _not_found(self, kind: str, name: str) -> SpecError:
+        message = unknown(KINDS[kind], name, self.names(kind))
+        absent = [d for d, kinds in KNOWN_PLUGINS.items() if name in kinds.get(kind, ())]
+        if absent:
+            message = f"{KINDS[kind]} {name!r} is in a plugin that is not installed: pip install {absent[0]}"
+        return SpecError(message)
+
+
+@cache
+def registry() -> Registry:
+    """The registry of this process: one scan of the installed metadata, made at the first call."""
+    installed = entry_points()
+    components: list[Component] = []
+    requirements: dict[str, list[str]] = {}
+    for kind in KINDS:
+        for entry in installed.select(group=f"{OWN}.{kind}"):
+            dist = entry.dist
+            if dist is None:
+                continue
+            components.append(Component(kind, entry.name, entry.value, dist.name, dist.version))
+            if dist.name not in requirements:
+                requirements[dist.name] = list(dist.requires or ())
+    return Registry(components, requirements, os.environ, version(OWN))
+
+
+@cache
+def _owners() -> Mapping[str, list[str]]:
+    return packages_distributions()
+
+
+def _dotted(kind: str, path: str) -> Component:
+    module, _, attribute = path.rpartition(".")
+    owner = next(iter(_owners().get(path.partition(".")[0], [])), None)
+    return Component(kind, path, f"{module}:{attribute}", owner, version(owner) if owner else None)

@@ -1,0 +1,7 @@
+"""Floor 2: plain ``nn.Module`` networks, tensor to tensor."""
+
+from fulmen.networks.cnn import CNN
+from fulmen.networks.mlp import MLP
+from fulmen.networks.transfer import Transfer
+
+__all__ = ["CNN", "MLP", "Transfer"]

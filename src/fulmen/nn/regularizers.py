@@ -1,0 +1,169 @@
+"""Regularizers of parameters.
+
+A regularizer adds ``penalty(module)`` to what is minimized, changes parameters after the optimizer's step
+(``after_step``), or both. :class:`~fulmen.modules.SupervisedModule` adds the penalty's *gradient* to the
+parameters' gradients right before the optimizer's step, which is the gradient of loss + penalty exactly
+once per step: with accumulated micro-batches, after DDP has averaged, on the local shards of sharded
+parameters, and outside of autocast, where the parameters have their full precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from fulmen.core.errors import ConfigError
+
+_NORMS = (
+    nn.modules.batchnorm._NormBase,
+    nn.GroupNorm,
+    nn.LayerNorm,
+    nn.LocalResponseNorm,
+    *((nn.RMSNorm,) if hasattr(nn, "RMSNorm") else ()),
+)
+
+
+def is_weight(module: nn.Module, name: str, parameter: nn.Parameter) -> bool:
+    """Whether a module's own parameter is a weight: no bias, no part of a norm layer, at least two dimensions.
+
+    Sharding may flatten parameters to one dimension; their names still tell biases from weights.
+
+    >>> is_weight(layer := nn.Linear(2, 3), "bias", layer.bias)
+    False
+    """
+    if isinstance(module, _NORMS) or "norm" in type(module).__name__.lower() or "bias" in name:
+        return False
+    return parameter.ndim > 1 or isinstance(module, nn.Linear | nn.modules.conv._ConvNd | nn.Embedding)
+
+
+class Regularizer:
+    """Base class of regularizers. Subclasses override :meth:`penalty`, :meth:`after_step`, or both.
+
+    Args:
+        weight: How strongly it acts, >= 0.
+        parameters: What it acts on: ``weights`` (default: neither biases nor norm layers), ``all``, or a
+            list of patterns of parameter names (``network.head.*``).
+
+    Raises:
+        ConfigError: If the weight is negative.
+    """
+
+    def __init__(self, weight: float, parameters: Literal["weights", "all"] | list[str] = "weights") -> None:
+        if weight < 0:
+            raise ConfigError(f"weight: {weight} is out of range; allowed: weight >= 0")
+        self.weight = weight
+        self.parameters = parameters
+
+    def select(self, module: nn.Module) -> Iterator[nn.Parameter]:
+        """The trainable parameters that this regularizer acts on.
+
+        Raises:
+            ConfigError: If a pattern matches no parameter.
+        """
+        if isinstance(self.parameters, list):
+            names = [n for n, _ in module.named_parameters()]
+            for pattern in self.parameters:
+                if not any(fnmatchcase(n, pattern) for n in names):
+                    raise ConfigError(f"parameters: {pattern!r} matches none of {', '.join(names)}")
+        for prefix, owner in module.named_modules():
+            for name, parameter in owner.named_parameters(recurse=False):
+                full = f"{prefix}.{name}" if prefix else name
+                if parameter.requires_grad and self._selects(owner, name, full, parameter):
+                    yield parameter
+
+    def _selects(self, owner: nn.Module, name: str, full: str, parameter: nn.Parameter) -> bool:
+        if isinstance(self.parameters, list):
+            return any(fnmatchcase(full, pattern) for pattern in self.parameters)
+        return self.parameters == "all" or is_weight(owner, name, parameter)
+
+    def penalty(self, module: nn.Module) -> Tensor | None:
+        """What is added to the loss: a scalar of the module's parameters, or ``None`` for nothing."""
+        return None
+
+    def after_step(self, module: nn.Module, rates: dict[nn.Parameter, float]) -> None:
+        """Changes parameters in place after the optimizer's step (a proximal step, a constraint).
+
+        Args:
+            module: The module that is trained.
+            rates: The learning rate of each parameter in this step.
+        """
+
+
+def _total(terms: Iterator[Tensor]) -> Tensor | None:
+    found = list(terms)
+    return torch.stack(found).sum() if found else None
+
+
+class L1(Regularizer):
+    """``weight * sum(|w|)`` (Tibshirani 1996), which drives weights to zero.
+
+    Args:
+        weight: Strength, >= 0.
+        parameters: ``weights``, ``all``, or patterns of parameter names.
+        proximal: Shrink after each step (soft thresholding by ``lr * weight``) instead of adding the
+            penalty's gradient; weights then become exactly zero.
+    """
+
+    def __init__(
+        self, weight: float, parameters: Literal["weights", "all"] | list[str] = "weights", proximal: bool = False
+    ) -> None:
+        super().__init__(weight, parameters)
+        self.proximal = proximal
+
+    def penalty(self, module: nn.Module) -> Tensor | None:
+        """``weight * sum(|w|)``, or ``None`` where the proximal step acts instead."""
+        if self.proximal:
+            return None
+        return _total(self.weight * p.abs().sum() for p in self.select(module))
+
+    @torch.no_grad()
+    def after_step(self, module: nn.Module, rates: dict[nn.Parameter, float]) -> None:
+        """``w <- sign(w) * max(|w| - lr * weight, 0)`` where the proximal form is asked for."""
+        if self.proximal:
+            for p in self.select(module):
+                threshold = rates.get(p, 0.0) * self.weight
+                p.copy_(p.sign() * (p.abs() - threshold).clamp_min(0))
+
+
+class L2(Regularizer):
+    """``weight * sum(w ** 2)`` (ridge, Tikhonov): large weights cost more.
+
+    Args:
+        weight: Strength, >= 0.
+        parameters: ``weights``, ``all``, or patterns of parameter names.
+    """
+
+    def penalty(self, module: nn.Module) -> Tensor | None:
+        """``weight * sum(w ** 2)``."""
+        return _total(self.weight * p.square().sum() for p in self.select(module))
+
+
+class ElasticNet(Regularizer):
+    """``weight * (l1_ratio * sum(|w|) + (1 - l1_ratio) / 2 * sum(w ** 2))`` (Zou and Hastie 2005).
+
+    The form and its name are scikit-learn's.
+
+    Args:
+        weight: Strength, >= 0.
+        l1_ratio: Share of the L1 part, in [0, 1].
+        parameters: ``weights``, ``all``, or patterns of parameter names.
+    """
+
+    def __init__(
+        self, weight: float, l1_ratio: float = 0.5, parameters: Literal["weights", "all"] | list[str] = "weights"
+    ) -> None:
+        super().__init__(weight, parameters)
+        if not 0 <= l1_ratio <= 1:
+            raise ConfigError(f"l1_ratio: {l1_ratio} is out of range; allowed: 0 <= l1_ratio <= 1")
+        self.l1_ratio = l1_ratio
+
+    def penalty(self, module: nn.Module) -> Tensor | None:
+        """The sum of both parts."""
+        return _total(
+            self.weight * (self.l1_ratio * p.abs().sum() + (1 - self.l1_ratio) / 2 * p.square().sum())
+            for p in self.select(module)
+        )
