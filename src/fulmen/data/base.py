@@ -1,0 +1,215 @@
+"""What every datamodule is: splits, loaders, and what it knows before ``setup``."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from fulmen.core.batch import PADDING, Batch
+from fulmen.core.errors import ConfigError, DataError
+from fulmen.data.sampler import ShardedSampler
+
+SplitName = Literal["train", "val", "test"]
+TargetType = Literal["multiclass", "binary", "multilabel", "regression"]
+
+
+class BatchedDataset(Protocol):
+    """A data set that gives a whole batch at once."""
+
+    def __len__(self) -> int: ...
+
+    def __getitems__(self, rows: list[int]) -> Batch:
+        """The samples of these rows; ``PADDING`` stands for any sample, with ``index`` ``PADDING``."""
+
+
+class SupervisedDataModule(LightningDataModule):
+    """Base of the datamodules. Subclasses override :meth:`build_datasets` and set the four facts below.
+
+    The facts must be known as soon as the constructor has run: the command line hands them to the model.
+
+    Args:
+        batch_size: Samples a batch and process.
+        eval_batch_size: The same for validation, test and prediction; ``None``: as ``batch_size``.
+        num_workers: Processes that load batches; 0 loads in the main process.
+        val_fraction: Share of the samples for validation, where the data have no split of their own.
+        test_fraction: Share of the samples for the test, where the data have no split of their own.
+        split_seed: Seed of the split. It is apart from ``seed_everything``, so that runs with different
+            seeds are compared on the same samples.
+        predict_split: Which split ``predict`` reads; ``None``: the test split, or validation without one.
+
+    Attributes:
+        target_type: The task that the targets are made for.
+        num_outputs: Number of classes (1 for yes/no targets), labels or values.
+        class_names: Name of each class or label; ``None`` for a regression.
+        input_shape: Shape of one sample.
+    """
+
+    target_type: TargetType
+    num_outputs: int
+    class_names: list[str] | None
+    input_shape: list[int]
+
+    def __init__(
+        self,
+        batch_size: int = 32,
+        eval_batch_size: int | None = None,
+        num_workers: int = 0,
+        val_fraction: float = 0.15,
+        test_fraction: float = 0.15,
+        split_seed: int = 0,
+        predict_split: SplitName | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("eval_batch_size", eval_batch_size or batch_size, 1),
+            ("num_workers", num_workers, 0),
+        ):
+            if value < least:
+                raise ConfigError(f"{name}: {value} is out of range; allowed: at least {least}")
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size or batch_size
+        self.num_workers = num_workers
+        self.val_fraction, self.test_fraction, self.split_seed = val_fraction, test_fraction, split_seed
+        self.predict_split = predict_split
+        self.datasets: dict[str, BatchedDataset] = {}
+        self.statistics: dict[str, Tensor] = {}
+
+    # What a subclass overrides
+
+    @abstractmethod
+    def build_datasets(self) -> dict[str, BatchedDataset]:
+        """The data sets by split: ``train``, and ``val``, ``test`` and ``predict`` where there are any.
+
+        May also fill ``self.statistics`` with what it learned from the training split.
+        """
+
+    def identity(self, split: str, rows: Tensor) -> Sequence[object]:
+        """What a prediction's row is called: here its number; a path for files."""
+        return [int(row) for row in rows]
+
+    def normalize(self, inputs: Tensor) -> Tensor:
+        """Makes raw inputs into what the network sees: a whole batch at once, on the device."""
+        if inputs.dtype == torch.uint8:
+            inputs = inputs.float() / 255
+        if "mean" in self.statistics:
+            mean, std = (self.statistics[k].to(inputs.device) for k in ("mean", "std"))
+            inputs = (inputs - mean) / std
+        return inputs
+
+    # Lightning's hooks
+
+    def setup(self, stage: str) -> None:
+        """Builds the data sets once."""
+        if self.datasets:
+            return
+        self.datasets = {name: data for name, data in self.build_datasets().items() if len(data)}
+        if "train" not in self.datasets:
+            raise DataError("the training split is empty")
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Normalizes the inputs."""
+        return batch._replace(inputs=self.normalize(batch.inputs)) if isinstance(batch, Batch) else batch
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Shuffled batches."""
+        return self._loader("train", shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
+        """Every validation sample once; an empty list where there are none."""
+        return self._loader("val") if "val" in self.datasets else []
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Every test sample once.
+
+        Raises:
+            DataError: If there is no test split.
+        """
+        if "test" not in self.datasets:
+            raise DataError("there is no test split; set data.test_fraction, or use `validate`")
+        return self._loader("test")
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """Every sample to predict once: those given to predict, else a split."""
+        return self._loader(self.predicted_split)
+
+    @property
+    def predicted_split(self) -> str:
+        """What :meth:`predict_dataloader` reads.
+
+        Raises:
+            DataError: If that split is empty.
+        """
+        wanted = [self.predict_split] if self.predict_split else ["predict", "test", "val"]
+        found = next((name for name in wanted if name in self.datasets), None)
+        if found is None:
+            raise DataError(f"there is nothing to predict: no sample in {' or '.join(wanted)}")
+        return found
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was learned from the training split: it travels in the checkpoint."""
+        return {"statistics": self.statistics}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over what a checkpoint's training split taught."""
+        self.statistics = state_dict["statistics"]
+
+    def _loader(self, split: str, shuffle: bool = False) -> DataLoader[Any]:
+        data: Any = self.datasets[split]
+        replicas = {"num_replicas": 1, "rank": 0}
+        if self.trainer is not None:
+            replicas = self.trainer.distributed_sampler_kwargs or replicas
+        if shuffle and len(data) < replicas["num_replicas"]:
+            raise DataError(f"{len(data)} training samples cannot be shared by {replicas['num_replicas']} processes")
+        seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
+        sampler = ShardedSampler(data, shuffle, seed, **replicas)
+        size = self.batch_size if shuffle else self.eval_batch_size
+        return DataLoader(
+            data,
+            batch_size=size,
+            sampler=sampler,
+            # batch normalization cannot be computed from one sample: a last batch of one is left out
+            drop_last=shuffle and len(sampler) > 1 and len(sampler) % size == 1,
+            num_workers=self.num_workers,
+            collate_fn=_as_it_is,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
+
+
+class TensorRows(Dataset[Batch]):
+    """Some rows of tensors that are held in memory.
+
+    Args:
+        inputs: ``(M, *input_shape)``.
+        targets: ``(M,)`` or ``(M, K)``.
+        rows: ``(N,)`` int64: which rows belong to this data set, in order.
+    """
+
+    def __init__(self, inputs: Tensor, targets: Tensor, rows: Tensor) -> None:
+        self.inputs, self.targets, self.rows = inputs, targets, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: int) -> Batch:
+        return Batch(*(part[0] for part in self.__getitems__([row]) if part is not None))
+
+    def __getitems__(self, rows: list[int]) -> Batch:
+        asked = torch.tensor(rows)
+        index = self.rows[asked]
+        inputs, targets = self.inputs[index], self.targets[index]
+        if rows[-1] == PADDING:  # padding comes last, and gave the last sample
+            index[asked == PADDING] = PADDING
+        return Batch(inputs, targets, index)

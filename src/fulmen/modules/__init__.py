@@ -1,0 +1,9 @@
+"""Floor 4: LightningModules. ``SupervisedModule`` owns the step; the others each only build a network."""
+
+from fulmen.modules.base import SupervisedModule
+from fulmen.modules.cnn import CNNModule
+from fulmen.modules.mlp import MLPModule
+from fulmen.modules.network import NetworkModule
+from fulmen.modules.transfer import TransferModule
+
+__all__ = ["CNNModule", "MLPModule", "NetworkModule", "SupervisedModule", "TransferModule"]

@@ -1,0 +1,346 @@
+"""The only training step of the house."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.plugins import MixedPrecision
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+
+from fulmen.core import provenance
+from fulmen.core.batch import PADDING, Batch
+from fulmen.core.errors import CheckpointError, ConfigError
+from fulmen.core.restoring import restoring
+from fulmen.core.spec import (
+    LossSpec,
+    MetricSpecs,
+    OptimizerSpec,
+    RegularizerSpecs,
+    ScheduleSpec,
+    at,
+    build,
+    check,
+    primitive,
+    recording,
+)
+from fulmen.modules.optimizers import learning_rates, make_optimizer, make_schedule
+from fulmen.nn.regularizers import Regularizer
+from fulmen.tasks import Task, make_task
+from fulmen.tasks.base import TaskName
+from fulmen.tasks.meter import Meter
+
+Stage = Literal["train", "val", "test"]
+_SAFE = (type(None), bool, int, float, str)
+
+
+class SupervisedModule(LightningModule):
+    """A network that learns targets from inputs. Subclasses override :meth:`build_network` and nothing else.
+
+    ``build_network`` runs inside this constructor and reads the subclass's own arguments from
+    ``self.hparams``. Every argument is a name, a number, a list or a mapping, so that
+    ``load_from_checkpoint`` works with torch's safe loading; an object (a loss of one's own, say) works too,
+    and must then be given again when the checkpoint is loaded.
+
+    Args:
+        input_shape: Shape of one sample without the batch, such as ``[64]`` or ``[3, 224, 224]``. From the
+            data on the command line.
+        num_outputs: Number of classes, labels or values. From the data on the command line.
+        class_names: Name of each class, in order. From the data on the command line.
+        target_type: What the data's targets are, one of the tasks. From the data on the command line.
+        task: ``multiclass``, ``binary``, ``multilabel`` or ``regression``; ``None`` takes ``target_type``.
+        loss: Spec of the loss; ``None`` takes the task's own.
+        metrics: Specs of the metrics; ``None`` takes the task's own.
+        optimizer: Spec of the optimizer.
+        schedule: Spec of the learning-rate schedule; ``None`` keeps the rate.
+        regularizers: Specs of the regularizers.
+
+    Raises:
+        ConfigError: If an argument cannot work.
+
+    Example:
+        >>> class Linear(SupervisedModule):
+        ...     def __init__(self, bias: bool = True, **kwargs):
+        ...         super().__init__(**kwargs)
+        ...     def build_network(self):
+        ...         return nn.Linear(self.input_shape[0], self.num_outputs, bias=self.hparams.bias)
+        >>> Linear(bias=False, input_shape=[4], num_outputs=3)(torch.zeros(2, 4)).shape
+        torch.Size([2, 3])
+    """
+
+    def __init__(
+        self,
+        input_shape: Sequence[int] | None = None,
+        num_outputs: int | None = None,
+        class_names: list[str] | None = None,
+        target_type: TaskName | None = None,
+        task: TaskName | None = None,
+        loss: LossSpec = None,
+        metrics: MetricSpecs = None,
+        optimizer: OptimizerSpec = {"name": "adam", "lr": 1e-3},  # noqa: B006 (never changed)
+        schedule: ScheduleSpec = None,
+        regularizers: RegularizerSpecs = None,
+    ) -> None:
+        super().__init__()
+        with warnings.catch_warnings():  # Lightning warns of a module among the arguments; the next line drops it
+            warnings.filterwarnings("ignore", ".*is an instance of `nn.Module`.*")
+            self.save_hyperparameters()
+        self._objects = self._keep_primitives()
+        if num_outputs is None:
+            raise ConfigError("num_outputs: give the number of classes, labels or values (the data did not)")
+        self._input_shape = None if input_shape is None else tuple(input_shape)
+        self._optimizer, self._schedule = optimizer, schedule
+        with recording() as used:
+            used += check(type(self), self.hparams)
+            self.task: Task = make_task(task or target_type or "multiclass", num_outputs, class_names, loss, metrics)
+            self.regularizers = self._make_regularizers(regularizers or [])
+            self.network = self._make_network()
+        self._used = used
+        self.meters = nn.ModuleDict({f"{stage}_meter": Meter(self.task) for stage in ("train", "val", "test")})
+
+    # What a subclass overrides
+
+    def build_network(self) -> nn.Module:
+        """Makes the network: ``(N, *input_shape)`` to ``(N, num_outputs)``.
+
+        May use :attr:`input_shape`, :attr:`num_outputs` and ``self.hparams``.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} has to override build_network(self) and return an nn.Module"
+        )
+
+    def compute_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The loss of a batch, a scalar, without penalties.
+
+        Args:
+            logits: ``(N, num_outputs)``.
+            targets: As the data give them.
+        """
+        return self.task.loss(logits, targets)
+
+    def step(self, batch: Any, stage: Stage) -> Tensor | None:
+        """One batch through network, loss and metrics; the only step of training, validation and test.
+
+        Args:
+            batch: What :meth:`fulmen.Batch.of` reads.
+            stage: Which of them it is.
+
+        Returns:
+            The loss, a scalar; ``None`` where the batch holds only padding.
+        """
+        batch = Batch.of(batch)
+        if batch.targets is None:
+            raise ConfigError(f"a batch of the {stage} data has no targets; only `predict` does without")
+        logits, targets = self(batch.inputs), batch.targets
+        padded = False
+        if stage != "train" and batch.index is not None and self.trainer.world_size > 1:
+            real = batch.index != PADDING
+            padded = not bool(real.any())
+            if not padded:
+                logits, targets = logits[real], targets[real]
+        loss = self.compute_loss(logits, targets)
+        self.meter(stage).update(loss.detach(), logits.detach(), targets, padded)
+        return None if padded else loss
+
+    # What a subclass reads
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one sample without the batch.
+
+        Raises:
+            ConfigError: If neither the caller nor the data gave it.
+        """
+        if self._input_shape is None:
+            raise ConfigError("input_shape: give the shape of one sample, such as [64] or [3, 224, 224]")
+        return self._input_shape
+
+    @property
+    def num_outputs(self) -> int:
+        """Width of the network's output."""
+        return self.task.num_outputs
+
+    def meter(self, stage: Stage) -> Meter:
+        """The running loss and metrics of a stage."""
+        meter = self.meters[f"{stage}_meter"]
+        assert isinstance(meter, Meter)
+        return meter
+
+    def logged_names(self) -> set[str]:
+        """Every name that training and validation log, for ``monitor``."""
+        names = {f"{stage}/{key}" for stage in ("train", "val") for key in self.meter(stage).names()}
+        return names | {"train/loss_step"} | ({"train/penalty"} if self.regularizers else set())
+
+    # Lightning's hooks
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """``(N, *input_shape)`` to ``(N, num_outputs)``."""
+        return self.network(inputs)  # type: ignore[no-any-return]
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
+        """See :meth:`step`."""
+        loss = self.step(batch, "train")
+        if loss is not None and self.global_step % self.trainer.log_every_n_steps == 0:
+            self.log("train/loss_step", loss.detach(), prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """See :meth:`step`."""
+        self.step(batch, "val")
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """See :meth:`step`."""
+        self.step(batch, "test")
+
+    def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
+        """Predictions of a batch: what the task decodes, and ``index`` where the batch has it."""
+        batch = Batch.of(batch)
+        decoded = self.task.decode(self(batch.inputs))
+        if batch.index is None:
+            return decoded
+        real = batch.index != PADDING
+        return {key: value[real] for key, value in {**decoded, "index": batch.index}.items()}
+
+    def on_train_epoch_end(self) -> None:
+        """Logs the epoch's loss and metrics."""
+        self._log_epoch("train")
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the epoch's loss and metrics."""
+        self._log_epoch("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Logs the loss and the metrics."""
+        self._log_epoch("test")
+
+    def _log_epoch(self, stage: Stage) -> None:
+        values = self.meter(stage).compute()
+        self.meter(stage).reset()
+        # every process has the same values already; sync_dist only tells Lightning that this is meant
+        named = {f"{stage}/{key}": value for key, value in values.items()}
+        self.log_dict(named, prog_bar=stage == "val", sync_dist=True, on_epoch=True, on_step=False)
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer and the schedule of their specs."""
+        # A fused step unscales gradients inside, too late for clipping and for penalties in float16.
+        scaled = isinstance(self.trainer.precision_plugin, MixedPrecision) and self.trainer.precision == "16-mixed"
+        optimizer = make_optimizer(self, self._optimizer, allow_fused=not scaled)
+        if self._schedule is None:
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": make_schedule(optimizer, self._schedule, self.trainer)}
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Adds the gradient of the penalties to the parameters' gradients (see :mod:`fulmen.nn.regularizers`)."""
+        if not self.regularizers:
+            return
+        with torch.enable_grad(), torch.autocast(self.device.type, enabled=False):
+            terms = [t for t in (r.penalty(self) for r in self.regularizers) if t is not None]
+            if not terms:
+                return
+            penalty = torch.stack([_whole(t) for t in terms]).sum()
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            gradients = torch.autograd.grad(penalty, parameters, allow_unused=True)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if gradient is not None:
+                parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
+        if self.global_step % self.trainer.log_every_n_steps == 0:
+            self.log("train/penalty", penalty.detach())
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Lightning's, then the regularizers that act after the step."""
+        super().optimizer_step(*args, **kwargs)
+        if self.regularizers:
+            rates = learning_rates(self)
+            for regularizer in self.regularizers:
+                regularizer.after_step(self, rates)
+
+    # Saving and loading
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Writes what the model was made of."""
+        checkpoint["fulmen"] = {"components": self.components, "objects": self._objects}
+
+    @property
+    def components(self) -> list[dict[str, Any]]:
+        """What the model was made of (kind, name, distribution and version of each component)."""
+        return provenance.records(self._used)
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Self:
+        """Loads a model, with torch's safe loading; checks first that its plugins are here.
+
+        Args:
+            checkpoint_path: Path of a checkpoint that was made from the command line or from Python.
+            *args: As Lightning's.
+            **kwargs: As Lightning's; also arguments of the constructor that replace the saved ones.
+
+        Raises:
+            PluginError: If a plugin is missing, or has changed its major version.
+            CheckpointError: If an argument was an object, which no checkpoint holds, and is not given again.
+        """
+        kwargs.setdefault("weights_only", True)
+        if isinstance(checkpoint_path, str | Path) and Path(checkpoint_path).is_file():
+            saved = torch.load(checkpoint_path, map_location="cpu", weights_only=True, mmap=True).get("fulmen", {})
+            provenance.compare(saved.get("components", []), str(checkpoint_path))
+            missing = [name for name in saved.get("objects", []) if name not in kwargs]
+            if missing:
+                given = ", ".join(f"{name}=..." for name in missing)
+                raise CheckpointError(
+                    f"{checkpoint_path} was made with objects, which no checkpoint holds: give them again, "
+                    f"{cls.__name__}.load_from_checkpoint(path, {given})"
+                )
+        with restoring():
+            return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
+
+    def _keep_primitives(self) -> list[str]:
+        """Turns saved classes into dotted paths, and drops objects, which no safe checkpoint can hold.
+
+        Returns:
+            The names of the arguments that were dropped.
+        """
+        dropped = []
+        for name, value in list(self.hparams.items()):
+            plain = primitive(value)
+            if _is_primitive(plain):
+                self.hparams[name] = plain
+            else:
+                del self.hparams[name]
+                dropped.append(name)
+        self._hparams_initial = copy.deepcopy(self.hparams)
+        return dropped
+
+    def _make_regularizers(self, specs: Sequence[object]) -> list[Regularizer]:
+        made = []
+        for i, spec in enumerate(specs):
+            with at(f"regularizers[{i}]"):
+                made.append(build("regularizers", spec))
+        return made
+
+    def _make_network(self) -> nn.Module:
+        try:
+            return self.build_network()
+        except AttributeError as error:
+            error.add_note(
+                "build_network() runs inside SupervisedModule.__init__: read the constructor's arguments from "
+                "self.hparams, not from attributes that are set after super().__init__()."
+            )
+            raise
+
+
+def _is_primitive(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(k, str) and _is_primitive(v) for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(_is_primitive, value))
+    return type(value) in _SAFE
+
+
+def _whole(penalty: Tensor) -> Tensor:
+    """A penalty of sharded parameters (FSDP2, tensor parallel) as an ordinary tensor."""
+    return penalty.full_tensor() if hasattr(penalty, "full_tensor") else penalty  # type: ignore[no-any-return]

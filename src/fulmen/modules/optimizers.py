@@ -1,0 +1,122 @@
+"""Optimizers and schedules from specs."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import nn
+from torch.optim import Optimizer
+
+from fulmen.core.errors import ConfigError
+from fulmen.core.spec import at, build, read, resolve
+from fulmen.nn.regularizers import is_weight
+
+_FUSED_DEVICES = {"cpu", "cuda"}
+
+
+def parameter_groups(module: nn.Module, decay_bias_and_norm: bool = True) -> list[dict[str, Any]]:
+    """The trainable parameters, in groups for an optimizer.
+
+    Args:
+        module: Whose parameters are trained.
+        decay_bias_and_norm: Whether biases, norm layers and the parameters of activations decay as well;
+            if not, they form a second group with ``weight_decay`` 0.
+
+    Raises:
+        ConfigError: If nothing is trainable.
+    """
+    trainable = [
+        (is_weight(owner, name, p), p)
+        for owner in module.modules()
+        for name, p in owner.named_parameters(recurse=False)
+        if p.requires_grad
+    ]
+    unique = list({id(p): (weight, p) for weight, p in trainable}.values())
+    if not unique:
+        raise ConfigError("nothing to train: every parameter is frozen")
+    if decay_bias_and_norm:
+        return [{"params": [p for _, p in unique]}]
+    groups = [
+        {"params": [p for weight, p in unique if weight]},
+        {"params": [p for weight, p in unique if not weight], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def make_optimizer(module: nn.Module, spec: Any, allow_fused: bool = True) -> Optimizer:
+    """The optimizer of a spec, for the trainable parameters of a module.
+
+    Torch's fused implementation is taken where the optimizer has one for the parameters' device: the same
+    numbers in less time.
+
+    Args:
+        module: Whose parameters are trained.
+        spec: Spec of the optimizer; its option ``decay_bias_and_norm: false`` spares biases and norm layers
+            from weight decay.
+        allow_fused: Whether the fused implementation may be chosen.
+
+    Raises:
+        ConfigError: If the spec is wrong or nothing is trainable.
+    """
+    with at("optimizer"):
+        name, options = read("optimizers", spec)
+        groups = parameter_groups(module, options.get("decay_bias_and_norm", True))
+        _, target, _ = resolve("optimizers", spec)
+        if allow_fused and not ({"fused", "foreach"} & set(options)) and _has_fused(target, groups):
+            spec = {"name": name, **options, "fused": True}
+        optimizer: Optimizer = build("optimizers", spec, params=groups)
+        return optimizer
+
+
+def _has_fused(target: Any, groups: list[dict[str, Any]]) -> bool:
+    parameters = [p for group in groups for p in group["params"]]
+    devices = {p.device.type for p in parameters}
+    if target is torch.optim.Adagrad:  # torch has a fused Adagrad for the CPU only
+        devices |= {"cuda"} - devices if "cuda" in devices else set()
+        if devices != {"cpu"}:
+            return False
+    return (
+        "fused" in inspect.signature(target).parameters
+        and devices <= _FUSED_DEVICES
+        and all(p.is_floating_point() for p in parameters)
+    )
+
+
+def make_schedule(optimizer: Optimizer, spec: Any, trainer: Trainer) -> dict[str, Any]:
+    """The schedule of a spec, in the form that Lightning's ``configure_optimizers`` returns.
+
+    Args:
+        optimizer: Whose rate changes.
+        spec: Spec of the schedule.
+        trainer: Tells the number of steps.
+
+    Raises:
+        ConfigError: If the spec is wrong, or the schedule needs a length that the trainer does not have.
+    """
+    with at("schedule"):
+        _, target, _ = resolve("schedules", spec)
+        supplied: dict[str, Any] = {"optimizer": optimizer}
+        per_step = bool({"total_steps", "steps_per_epoch"} & set(inspect.signature(target).parameters))
+        if per_step:
+            supplied["total_steps"] = trainer.estimated_stepping_batches
+            supplied["steps_per_epoch"] = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+        schedule = build("schedules", spec, **supplied)
+    config = {"scheduler": schedule, "interval": "step" if per_step else "epoch"}
+    if hasattr(schedule, "monitor"):
+        config["monitor"] = schedule.monitor
+    return config
+
+
+def learning_rates(module: LightningModule) -> dict[nn.Parameter, float]:
+    """The current learning rate of each parameter that an optimizer trains."""
+    optimizers = module.optimizers()
+    return {
+        p: group["lr"]
+        for optimizer in (optimizers if isinstance(optimizers, list) else [optimizers])
+        for group in optimizer.param_groups
+        for p in group["params"]
+    }

@@ -1,0 +1,116 @@
+"""Running loss and metrics of one stage, right when samples are spread over processes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from fulmen.core.errors import ConfigError
+from fulmen.tasks.base import Task
+
+
+class MeanLoss(Metric):
+    """Mean of a loss over samples: batches count by their size.
+
+    >>> loss = MeanLoss()
+    >>> loss.update(torch.tensor(1.0), 3)
+    >>> loss.update(torch.tensor(5.0), 1)
+    >>> loss.compute()
+    tensor(2.)
+    """
+
+    full_state_update = False
+    higher_is_better = False
+    total: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.zeros(()), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, loss: Tensor, samples: int) -> None:
+        """Adds a batch.
+
+        Args:
+            loss: Mean loss of the batch, a scalar.
+            samples: How many samples it is the mean of.
+        """
+        self.total += loss * samples
+        self.count += samples
+
+    def compute(self) -> Tensor:
+        """The mean so far."""
+        return self.total / self.count
+
+
+class Meter(nn.Module):
+    """The running loss and the metrics of a task.
+
+    Args:
+        task: Whose metrics they are.
+    """
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.loss = MeanLoss()
+        self.metrics = task.metrics()
+        self._task = [task]  # in a list: the task is the module's, not a child of each meter
+
+    def names(self) -> list[str]:
+        """Under which names :meth:`compute` gives its values."""
+        return ["loss", *self.metrics.keys(keep_base=True)]
+
+    def update(self, loss: Tensor, logits: Tensor, targets: Tensor, padded: bool = False) -> None:
+        """Adds a batch.
+
+        Args:
+            loss: Its mean loss.
+            logits: ``(N, num_outputs)``.
+            targets: As the data give them.
+            padded: It holds nothing but padding, which must not count. The metrics still have to learn the
+                shape and type of their states from it, or the other processes could not gather them.
+        """
+        task = self._task[0]
+        logits, targets = task.align(logits, targets)
+        if padded:
+            if not self.loss.update_called:
+                self.metrics.update(task.scores(logits), targets)
+                self._empty()
+                self.loss.update(torch.zeros_like(loss), 0)
+            return
+        self.loss.update(loss, len(targets))
+        if self.metrics:
+            self.metrics.update(task.scores(logits), targets)
+
+    def _empty(self) -> None:
+        for metric in self.metrics.values(copy_state=False):
+            for name, default in metric._defaults.items():
+                state = getattr(metric, name)
+                if isinstance(state, list):
+                    setattr(metric, name, [part[:0] for part in state])
+                elif isinstance(default, Tensor):
+                    setattr(metric, name, default.clone().to(state.device))
+
+    def compute(self) -> dict[str, Tensor]:
+        """The values, over all processes: ``loss`` and each metric; one that has a value a class gives one a name.
+
+        Raises:
+            ConfigError: If a metric gives neither a number nor one a class.
+        """
+        values = {"loss": self.loss.compute()}
+        for key, value in self.metrics.compute().items():
+            if value.ndim == 0:
+                values[key] = value
+            elif value.shape == (len(self._task[0].class_names),):
+                pairs = zip(self._task[0].class_names, value, strict=True)
+                values |= {f"{key}/{name}": number for name, number in pairs}
+            else:
+                raise ConfigError(f"metrics: {key!r} gives a result of shape {tuple(value.shape)}, not a number")
+        return values
+
+    def reset(self) -> None:
+        """Forgets everything."""
+        self.loss.reset()
+        self.metrics.reset()
