@@ -158,9 +158,9 @@ class Registry:
         denied = {}
         if allow != "all":
             allowed = set() if allow == "none" else names("FULMEN_PLUGINS", allow)
-            denied = {name: f"FULMEN_PLUGINS={allow}" for name in plugins - allowed}
+            denied = dict.fromkeys(plugins - allowed, f"FULMEN_PLUGINS={allow}")
         deny = environ.get("FULMEN_PLUGINS_DENY", "")
-        return denied | {name: f"FULMEN_PLUGINS_DENY={deny}" for name in names("FULMEN_PLUGINS_DENY", deny)}
+        return denied | dict.fromkeys(names("FULMEN_PLUGINS_DENY", deny), f"FULMEN_PLUGINS_DENY={deny}")
 
     def components(self, kind: str | None = None) -> list[Component]:
         """Everything declared, denied or broken plugins included, sorted by kind, name and distribution."""

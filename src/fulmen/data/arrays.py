@@ -82,7 +82,9 @@ def _as_inputs(inputs: Any) -> Tensor:
     tensor = tensor.float()
     bad = ~torch.isfinite(tensor).reshape(len(tensor), -1).all(1)
     if bad.any():
-        raise DataError(f"{int(bad.sum())} samples hold NaN or infinite values, the first is row {int(bad.nonzero()[0])}")
+        raise DataError(
+            f"{int(bad.sum())} samples hold NaN or infinite values, the first is row {int(bad.nonzero()[0])}"
+        )
     return tensor
 
 

@@ -125,7 +125,9 @@ class ImageFolderData(SupervisedDataModule):
             files = sorted(p for p in (folder / name).rglob("*") if p.is_file())
             good = [p for p in files if self._accept(p, skipped)]
             if not good:
-                raise DataError(f"the class folder {str(folder / name)!r} holds no image ({', '.join(sorted(_SUFFIXES))})")
+                raise DataError(
+                    f"the class folder {str(folder / name)!r} holds no image ({', '.join(sorted(_SUFFIXES))})"
+                )
             paths += good
             classes += [numbers[name]] * len(good)
         return paths, np.array(classes, dtype=np.int64)

@@ -173,5 +173,3 @@ def _check_samples(samples: int, classes: int) -> None:
         raise ConfigError(f"classes: {classes} is out of range; allowed: at least 2")
     if samples < classes:
         raise ConfigError(f"samples: {samples} is out of range; allowed: at least one a class ({classes})")
-
-

@@ -12,7 +12,6 @@ import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
 
 from fulmen.core import provenance
 from fulmen.core.batch import PADDING, Batch
@@ -111,9 +110,7 @@ class SupervisedModule(LightningModule):
 
         May use :attr:`input_shape`, :attr:`num_outputs` and ``self.hparams``.
         """
-        raise NotImplementedError(
-            f"{type(self).__name__} has to override build_network(self) and return an nn.Module"
-        )
+        raise NotImplementedError(f"{type(self).__name__} has to override build_network(self) and return an nn.Module")
 
     def compute_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The loss of a batch, a scalar, without penalties.
@@ -264,7 +261,11 @@ class SupervisedModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Writes what the model was made of."""
-        checkpoint["fulmen"] = {"components": self.components, "objects": self._objects}
+        checkpoint["fulmen"] = {
+            "class_path": f"{type(self).__module__}.{type(self).__qualname__}",
+            "components": self.components,
+            "objects": self._objects,
+        }
 
     @property
     def components(self) -> list[dict[str, Any]]:

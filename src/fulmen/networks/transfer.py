@@ -103,7 +103,7 @@ class Transfer(nn.Module):
 
 
 def _source(pretrained: bool, weights: str | Path | None) -> dict[str, Any]:
-    """timm's arguments for where weights come from; none while a checkpoint is being restored."""
+    """The arguments for timm that say where weights come from; none while a checkpoint is being restored."""
     if is_restoring():
         return {"pretrained": False}
     if weights is None:

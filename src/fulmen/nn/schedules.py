@@ -81,9 +81,7 @@ def linear(
 ) -> LRScheduler:
     """A straight line down to ``min_factor`` times the rate at the end of the training."""
     progress = _progress(total_steps, warmup_epochs * steps_per_epoch)
-    return _schedule(
-        optimizer, warmup_epochs * steps_per_epoch, lambda step: 1 - (1 - min_factor) * progress(step)
-    )
+    return _schedule(optimizer, warmup_epochs * steps_per_epoch, lambda step: 1 - (1 - min_factor) * progress(step))
 
 
 def cosine(
@@ -95,9 +93,7 @@ def cosine(
 ) -> LRScheduler:
     """Half a cosine down to ``min_factor`` times the rate at the end of the training."""
     progress = _progress(total_steps, warmup_epochs * steps_per_epoch)
-    return _schedule(
-        optimizer, warmup_epochs * steps_per_epoch, lambda step: cosine_factor(progress(step), min_factor)
-    )
+    return _schedule(optimizer, warmup_epochs * steps_per_epoch, lambda step: cosine_factor(progress(step), min_factor))
 
 
 def one_cycle(

@@ -42,7 +42,5 @@ class Regression(Task):
     def check_targets(self, targets: Tensor) -> None:
         """Raises :class:`DataError` if a target is not finite, or there are not K a sample."""
         if targets.numel() != len(targets) * self.num_outputs:
-            raise DataError(
-                f"targets of this regression are (N, {self.num_outputs}); got {tuple(targets.shape)}"
-            )
+            raise DataError(f"targets of this regression are (N, {self.num_outputs}); got {tuple(targets.shape)}")
         check_finite(targets)

@@ -1,0 +1,111 @@
+"""The `lightning` command: a table of commands. Nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from fulmen.core.errors import ConfigError, FulmenError, unknown
+from fulmen.core.version import __version__
+
+TRACEBACK = "FULMEN_TRACEBACK"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: what it does, and the function ``module:name`` that does it."""
+
+    summary: str
+    function: str
+
+    def load(self) -> Callable[[str, list[str]], None]:
+        module, _, name = self.function.partition(":")
+        loaded: Callable[[str, list[str]], None] = getattr(import_module(module), name)
+        return loaded
+
+
+COMMANDS = {
+    "fit": Command("train a model, then test the best checkpoint", "fulmen.cli.run:run"),
+    "validate": Command("score a checkpoint on the validation data", "fulmen.cli.run:run"),
+    "test": Command("score a checkpoint on the test data", "fulmen.cli.run:run"),
+    "predict": Command("write a table of predictions", "fulmen.cli.run:run"),
+    "plugins": Command("list what can be plugged in", "fulmen.cli.plugins:run"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command.
+
+    Args:
+        argv: Arguments without the program's name; ``None`` takes those of the process.
+
+    Returns:
+        The exit code: 0, or 2 for a mistake in the config or the command.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    program = Path(sys.argv[0]).stem
+    if program not in ("lightning", "fulmen"):
+        program = "lightning"
+    try:
+        return _dispatch(program, arguments)
+    except FulmenError as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _dispatch(program: str, arguments: list[str]) -> int:
+    if program == "fulmen":
+        _say_who_owns_lightning()
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_help(program))
+        return 0 if arguments else 2
+    if arguments[0] in ("-V", "--version"):
+        print(f"{program} (fulmen) {__version__}")
+        return 0
+    name, *rest = arguments
+    if name not in COMMANDS:
+        raise ConfigError(f"{unknown('command', name, COMMANDS)}\nSee `{program} --help`.")
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # users expect `class_path: my_file.MyModule` to work
+    COMMANDS[name].load()(name, rest)
+    return 0
+
+
+def _help(program: str) -> str:
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items())
+    return f"""usage: {program} COMMAND [--config FILE] [--KEY VALUE ...]
+
+Trains and uses deep-learning models from one config.
+
+commands:
+{commands}
+
+  {program} fit --config configs/digits_mlp.yaml
+  {program} fit --config configs/digits_cnn.yaml --model.activation gelu --trainer.max_epochs 5
+  {program} test --config configs/digits_mlp.yaml --ckpt_path best
+  {program} fit --config configs/digits_mlp.yaml --print_config    every key, with its value
+
+`{program} COMMAND --help` lists a command's keys; {program} --version prints the version.
+A mistake ends with a message; {TRACEBACK}=1 shows where it was raised."""
+
+
+def _say_who_owns_lightning() -> None:
+    """Says on stderr when the script `lightning` of this environment is another distribution's."""
+    script = Path(sys.argv[0]).with_name("lightning")
+    if not script.is_file() or "fulmen" in script.read_text(errors="ignore"):
+        return
+    scripts = entry_points(group="console_scripts", name="lightning")
+    others = [f"{e.dist.name} {e.dist.version}" for e in scripts if e.dist is not None and e.dist.name != "fulmen"]
+    print(
+        f"note: in this environment the command `lightning` belongs to {' and '.join(others) or 'another program'}; "
+        "`fulmen` is the same command under a name of its own.",
+        file=sys.stderr,
+    )

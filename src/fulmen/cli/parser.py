@@ -1,0 +1,45 @@
+"""The parser of configs and options: strict about names, and with messages that a person can use."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from jsonargparse import Namespace
+from lightning.pytorch.cli import LightningArgumentParser
+
+from fulmen.cli.messages import readable
+from fulmen.core.errors import ConfigError
+from fulmen.core.spec import Pluggable
+
+
+class FulmenParser(LightningArgumentParser):
+    """Lightning's parser, without guessing at abbreviations, and with specs that can be opened by options."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("allow_abbrev", False)
+        super().__init__(*args, **kwargs)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raises :class:`ConfigError` with what is wrong, where, and what is allowed; no dump of the usage."""
+        if not self.exit_on_error:
+            super().error(message, ex)
+        raise ConfigError(readable(message, self)) from ex
+
+    def parse_args(self, args: Any = None, namespace: Any = None, **kwargs: Any) -> Any:
+        """Parses; an option below a spec that is a bare name (``--model.optimizer.lr``) keeps the name."""
+        if namespace is not None and isinstance(args, list) and len(args) == 1:
+            self._open_spec(args[0], namespace)
+        return super().parse_args(args, namespace, **kwargs)
+
+    def _open_spec(self, argument: str, namespace: Namespace) -> None:
+        key, _, rest = argument.removeprefix("--").partition("=")[0].partition(".")
+        if not rest:
+            return
+        for action in self._actions:
+            marks = getattr(getattr(action, "_typehint", None), "__metadata__", ())
+            if action.dest == key and any(isinstance(m, Pluggable) and not m.many for m in marks):
+                given = namespace.get(key, action.default)
+                if isinstance(given, str):
+                    given = {"name": given}
+                if isinstance(given, dict):
+                    namespace[key] = given

@@ -1,0 +1,72 @@
+"""A checkpoint and a config that must belong together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+from lightning.pytorch.utilities import rank_zero_info
+
+from fulmen.cli.runs import load
+from fulmen.core import provenance
+from fulmen.core.errors import CheckpointError
+
+_TRAINING_ONLY = {"optimizer", "schedule", "regularizers", "weights", "pretrained"}
+_FACTS = {"num_outputs", "input_shape", "class_names", "target_type"}
+
+
+def prepare(config: Namespace, path: Path, evaluate: bool) -> None:
+    """Checks that a checkpoint is of the config's model and, to evaluate, takes the model's arguments from it.
+
+    Options that were given to ``fit`` on the command line are in the checkpoint, not in the config; a model
+    that is evaluated has to be the one that was trained.
+
+    Args:
+        config: The parsed config; its model's arguments are changed in place.
+        path: The checkpoint.
+        evaluate: Whether the arguments are taken over; otherwise (``fit`` resumes) differences are only said.
+
+    Raises:
+        CheckpointError: If the checkpoint is of another class.
+        PluginError: If a plugin that it needs is missing or has changed.
+    """
+    checkpoint = load(path)
+    saved: dict[str, Any] = checkpoint.get("fulmen", {})
+    provenance.compare(saved.get("components", []), str(path))
+    class_path = saved.get("class_path")
+    if class_path is None:  # a user's own LightningModule
+        return
+    if class_path != config.model.class_path:
+        raise CheckpointError(
+            f"{path} holds a {class_path}, but the config's model is a {config.model.class_path}; "
+            "use the config that it was trained with"
+        )
+    arguments = config.model.init_args
+    differences = []
+    for name, value in checkpoint.get("hyper_parameters", {}).items():
+        if name.startswith("_") or name in _FACTS | _TRAINING_ONLY or name not in arguments:
+            continue
+        given = arguments[name].as_dict() if isinstance(arguments[name], Namespace) else arguments[name]
+        given = list(given) if isinstance(given, tuple) else given
+        if given != value:
+            differences.append(f"  {name}: {value} (the config says {given})")
+            if evaluate:
+                arguments[name] = value
+    if differences:
+        taken = "taken from the checkpoint" if evaluate else "NOT taken from the checkpoint, which was trained with"
+        rank_zero_info("\n".join([f"model arguments {taken}:", *differences]))
+
+
+def compare_facts(path: Path, data: Any, facts: tuple[str, ...]) -> None:
+    """Checks that the data are like those that the model was trained on.
+
+    Raises:
+        CheckpointError: If classes, outputs or shape differ.
+    """
+    saved = load(path).get("hyper_parameters", {})
+    for fact in facts:
+        if fact in saved and hasattr(data, fact):
+            now, then = getattr(data, fact), saved[fact]
+            if (list(now) if isinstance(now, tuple) else now) != then:
+                raise CheckpointError(f"{path} was trained on data with {fact} {then}; these data have {now}")

@@ -1,0 +1,307 @@
+"""fit, validate, test and predict: a LightningCLI."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+from jsonargparse import Namespace
+from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+import fulmen.data
+import fulmen.modules
+from fulmen.callbacks import Checkpoint, EarlyStopping, PredictionWriter
+from fulmen.cli import restore, runs
+from fulmen.cli.invocation import Invocation
+from fulmen.cli.parser import FulmenParser
+from fulmen.cli.summary import summary
+from fulmen.core.errors import ConfigError
+from fulmen.core.restoring import restoring
+from fulmen.core.spec import check
+from fulmen.data import SupervisedDataModule
+from fulmen.modules import SupervisedModule
+
+LoggerName = Literal["auto", "csv", "tensorboard"]
+FACTS = ("num_outputs", "input_shape", "class_names", "target_type")
+"""What flows from the data to the model."""
+
+_SKIP = {"model", "train_dataloaders", "val_dataloaders", "dataloaders", "datamodule"}
+
+
+def run(command: str, arguments: list[str]) -> None:
+    """Runs `lightning fit`, `validate`, `test` or `predict`.
+
+    Args:
+        command: Which of them.
+        arguments: What follows it on the command line.
+
+    Raises:
+        FulmenError: For a mistake in the config or the command.
+    """
+    invocation = Invocation.read(command, arguments)
+    _quiet()
+    sys.argv = [sys.argv[0], command, *invocation.arguments]  # what DDP starts its other processes with
+    try:
+        FulmenCLI(invocation)
+    except MisconfigurationException as error:
+        raise ConfigError(str(error)) from error
+
+
+def _quiet() -> None:
+    """Turns off advice that does not apply here."""
+    # https://github.com/Lightning-AI/pytorch-lightning/issues/10182: data in memory need no worker processes
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    # torch 2.15 deprecates what Lightning 2.6.6 calls in lightning/pytorch/utilities/_pytree.py
+    warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
+    # short epochs are usual here, and the metrics of an epoch are logged whatever log_every_n_steps is
+    warnings.filterwarnings("ignore", ".*is smaller than the logging interval.*")
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda r: "💡 Tip" not in r.getMessage())
+
+
+class FulmenCLI(LightningCLI):
+    """LightningCLI with run folders, links from data to model, checks before training, and a closing table.
+
+    Args:
+        invocation: The command line.
+    """
+
+    def __init__(self, invocation: Invocation) -> None:
+        self.invocation = invocation
+        self.run_folder: Path | None = None
+        self.checkpoint_file: Path | None = None
+        super().__init__(
+            save_config_callback=SaveConfigCallback if invocation.command == "fit" else None,
+            seed_everything_default=0,
+            parser_class=FulmenParser,
+            auto_configure_optimizers=False,
+        )
+
+    # Parsing
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """Only the one that is run: building the parsers of all takes seconds."""
+        return {self.invocation.command: set(_SKIP)}
+
+    def add_arguments_to_parser(self, parser: Any) -> None:
+        """Adds the short keys and links the data's facts to the model."""
+        parser.add_argument(
+            "--early_stopping",
+            type=EarlyStopping | None,
+            default={"monitor": "val/loss"},
+            help="Stops when a metric no longer improves; null switches it off.",
+        )
+        parser.add_argument(
+            "--checkpoint",
+            type=Checkpoint | None,
+            default={"monitor": "val/loss"},
+            help="Saves the best and the newest model; null switches it off.",
+        )
+        parser.add_argument(
+            "--logger",
+            type=LoggerName | list[LoggerName] | None,
+            default="auto",
+            help="Where metrics are written; auto: CSV, and TensorBoard where it is installed; null: nowhere.",
+        )
+        parser.add_argument("--test_after_fit", type=bool, default=True, help="Score the best model when fit ends.")
+        parser.add_argument(
+            "--output", type=str | None, default=None, help="File for predict's table, .csv or .parquet."
+        )
+        parser.add_argument(
+            "--provenance", type=list[dict[str, Any]] | None, default=None, help="What a saved run was made of."
+        )
+        data_class = _resolve(self.invocation.class_path("data"))
+        for fact in FACTS:
+            if data_class is None or issubclass(data_class, SupervisedDataModule) or hasattr(data_class, fact):
+                parser.link_arguments(f"data.{fact}", f"model.init_args.{fact}", apply_on="instantiate")
+
+    def parse_arguments(self, parser: Any, args: Any) -> None:
+        """Parses, and checks the specs of model and data at once."""
+        super().parse_arguments(parser, args)
+        config = self._section
+        for key in ("model", "data"):
+            given = config.get(key)
+            if given is None:
+                raise ConfigError(f"{key}: nothing is given; write `{key}: {{class_path: ...}}` in the config")
+            cls = _resolve(given.class_path)
+            values = given.get("init_args") or Namespace()
+            if cls is not None:
+                check(cls, values.as_dict(), f"{key}.init_args")
+
+    def _parse_ckpt_path(self) -> None:
+        """Lightning lets a checkpoint overwrite the config here; :mod:`fulmen.cli.restore` compares them instead."""
+
+    @property
+    def _section(self) -> Namespace:
+        section: Namespace = self.config[self.invocation.command]
+        return section
+
+    # Making model, data and trainer
+
+    def before_instantiate_classes(self) -> None:
+        """Finds the checkpoint, and takes the model's arguments from it to evaluate."""
+        config, command = self._section, self.invocation.command
+        which = config.ckpt_path or (None if command == "fit" else "best")
+        if which is None or which == "none":
+            config.ckpt_path = None
+            return
+        root = Path(config.trainer.default_root_dir or runs.ROOT)
+        self.checkpoint_file = runs.find_checkpoint(str(which), root, self.invocation.name)
+        _print(f"checkpoint: {self.checkpoint_file}")
+        config.ckpt_path = str(self.checkpoint_file)
+        restore.prepare(config, self.checkpoint_file, evaluate=command != "fit")
+
+    def instantiate_classes(self) -> None:
+        """Makes data, model and trainer; pretrained weights are not fetched where a checkpoint replaces them."""
+        if self.checkpoint_file is None:
+            super().instantiate_classes()
+            return
+        with restoring():
+            super().instantiate_classes()
+        restore.compare_facts(self.checkpoint_file, self.datamodule, FACTS)
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        """A trainer with the run's folder, logger and callbacks."""
+        config, made = self._section, self.config_init[self.invocation.command]
+        callbacks: list[pl.Callback] = []
+        if self.invocation.command == "fit":
+            if isinstance(self.model, SupervisedModule):
+                config.provenance = self.model.components
+            if not config.trainer.fast_dev_run:
+                self._open_run(made, kwargs, callbacks)
+        else:
+            kwargs["logger"] = False
+            if self.invocation.command == "predict":
+                callbacks.append(PredictionWriter(self._output()))
+        made.trainer.callbacks = [*(made.trainer.callbacks or []), *callbacks]
+        return super().instantiate_trainer(**kwargs)
+
+    def _open_run(self, made: Namespace, kwargs: dict[str, Any], callbacks: list[pl.Callback]) -> None:
+        config = self._section
+        root = Path(config.trainer.default_root_dir or runs.ROOT)
+        self.run_folder = runs.new_run(root, self.invocation.name)
+        kwargs["default_root_dir"] = str(self.run_folder)
+        if config.trainer.logger is None:
+            kwargs["logger"] = _loggers(config.logger, self.run_folder)
+        if config.trainer.enable_checkpointing is False:
+            made.checkpoint = None
+        if made.checkpoint is None:
+            kwargs["enable_checkpointing"] = False
+        else:
+            made.checkpoint.dirpath = str((self.run_folder / runs.CHECKPOINTS).resolve())
+        callbacks += [c for c in (made.early_stopping, made.checkpoint) if c is not None]
+
+    def _output(self) -> Path:
+        if self._section.output:
+            return Path(self._section.output)
+        if self.checkpoint_file is None:
+            return Path("predictions.csv")
+        return self.checkpoint_file.parent.parent / "predictions.csv"
+
+    # Running
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        kwargs = super()._prepare_subcommand_kwargs(subcommand)
+        kwargs["ckpt_path"] = self._section.ckpt_path
+        if subcommand in ("test", "validate"):
+            kwargs["verbose"] = False
+        if subcommand == "predict":
+            kwargs["return_predictions"] = False
+        return kwargs
+
+    def after_fit(self) -> None:
+        """Scores the best model and prints the closing table."""
+        trainer = self.trainer
+        if trainer.fast_dev_run or trainer.interrupted:
+            return
+        checkpoint = trainer.checkpoint_callback
+        best = getattr(checkpoint, "best_model_path", "") or None
+        stage = self._stage_to_score() if self._section.test_after_fit else None
+        scores: dict[str, float] = {}
+        if stage is not None:
+            score = trainer.test if stage == "test" else trainer.validate
+            scores = dict(score(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)[0])
+        paths = {
+            "best": best,
+            "last": getattr(checkpoint, "last_model_path", "") or None,
+            "logs": self.run_folder,
+        }
+        self._report(stage, scores, paths)
+
+    def _stage_to_score(self) -> str | None:
+        if isinstance(self.datamodule, SupervisedDataModule):
+            return next((s for s in ("test", "val") if s in self.datamodule.datasets), None)
+        from lightning.pytorch.utilities.model_helpers import is_overridden
+
+        has_data = any(is_overridden("test_dataloader", part) for part in (self.datamodule, self.model) if part)
+        return "test" if has_data and is_overridden("test_step", self.model) else None
+
+    def after_test(self) -> None:
+        """Prints the table."""
+        self._report("test", _numbers(self.trainer.callback_metrics), {})
+
+    def after_validate(self) -> None:
+        """Prints the table."""
+        self._report("val", _numbers(self.trainer.callback_metrics), {})
+
+    def after_predict(self) -> None:
+        """Says where the table is."""
+        _print(f"predictions: {self._output()}")
+
+    @rank_zero_only
+    def _report(self, stage: str | None, scores: dict[str, float], paths: dict[str, Any]) -> None:
+        folder = self.run_folder
+        if folder is None and self.checkpoint_file is not None and self.checkpoint_file.parent.name == runs.CHECKPOINTS:
+            folder = self.checkpoint_file.parent.parent
+        if scores and folder is not None:
+            (folder / f"{stage}_metrics.json").write_text(json.dumps(scores, indent=2) + "\n")
+        print(summary(stage, scores, paths))
+
+
+def _resolve(class_path: str | None) -> type | None:
+    """The class of a full or short class path; ``None`` if the parser has to say that there is none."""
+    if class_path is None:
+        return None
+    module, _, name = class_path.rpartition(".")
+    try:
+        source = __import__(module, fromlist=[name]) if module else fulmen
+        found = getattr(source, name)
+    except (ImportError, AttributeError):
+        return None
+    return found if isinstance(found, type) else None
+
+
+def _loggers(names: str | list[str] | None, folder: Path) -> list[Logger] | bool:
+    if not names:
+        return False
+    tensorboard = find_spec("tensorboard") is not None
+    if names == "auto":
+        names = ["csv", "tensorboard"] if tensorboard else ["csv"]
+    made: list[Logger] = []
+    for name in [names] if isinstance(names, str) else names:
+        place: dict[str, Any] = {
+            "save_dir": str(folder.parent.parent),
+            "name": folder.parent.name,
+            "version": folder.name,
+        }
+        if name == "tensorboard" and not tensorboard:
+            raise ConfigError("logger: tensorboard is not installed: pip install tensorboard, or use logger: csv")
+        made.append(CSVLogger(**place) if name == "csv" else TensorBoardLogger(**place))
+    return made
+
+
+def _numbers(metrics: Any) -> dict[str, float]:
+    return {key: float(value) for key, value in metrics.items()}
+
+
+@rank_zero_only
+def _print(text: str) -> None:
+    print(text)
