@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from fulmen.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from fulmen.core.batch import *
-    from fulmen.data import *
-    from fulmen.modules import *
-    from fulmen.networks import *
-    from fulmen.nn import *
-    from fulmen.tasks import *
+    from fulmen.core.batch import *  # noqa: F403
+    from fulmen.data import *  # noqa: F403
+    from fulmen.modules import *  # noqa: F403
+    from fulmen.networks import *  # noqa: F403
+    from fulmen.nn import *  # noqa: F403
+    from fulmen.tasks import *  # noqa: F403
 
 _ROOMS = ("core.batch", "nn", "networks", "data", "tasks", "modules")
 

@@ -2,5 +2,6 @@
 
 from fulmen.callbacks.defaults import Checkpoint, EarlyStopping
 from fulmen.callbacks.predictions import PredictionWriter
+from fulmen.callbacks.progress import ProgressBar
 
-__all__ = ["Checkpoint", "EarlyStopping", "PredictionWriter"]
+__all__ = ["Checkpoint", "EarlyStopping", "PredictionWriter", "ProgressBar"]

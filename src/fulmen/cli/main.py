@@ -24,6 +24,7 @@ class Command:
     function: str
 
     def load(self) -> Callable[[str, list[str]], None]:
+        """Imports the function."""
         module, _, name = self.function.partition(":")
         loaded: Callable[[str, list[str]], None] = getattr(import_module(module), name)
         return loaded

@@ -25,11 +25,13 @@ class FulmenParser(LightningArgumentParser):
             super().error(message, ex)
         raise ConfigError(readable(message, self)) from ex
 
-    def parse_args(self, args: Any = None, namespace: Any = None, **kwargs: Any) -> Any:
+    def parse_args(  # type: ignore[override]  # jsonargparse's own differs from argparse's
+        self, args: Any = None, namespace: Any = None, *rest: Any, **kwargs: Any
+    ) -> Namespace:
         """Parses; an option below a spec that is a bare name (``--model.optimizer.lr``) keeps the name."""
         if namespace is not None and isinstance(args, list) and len(args) == 1:
             self._open_spec(args[0], namespace)
-        return super().parse_args(args, namespace, **kwargs)
+        return super().parse_args(args, namespace, *rest, **kwargs)
 
     def _open_spec(self, argument: str, namespace: Namespace) -> None:
         key, _, rest = argument.removeprefix("--").partition("=")[0].partition(".")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,11 @@ def prepare(config: Namespace, path: Path, evaluate: bool) -> None:
     class_path = saved.get("class_path")
     if class_path is None:  # a user's own LightningModule
         return
-    if class_path != config.model.class_path:
+    module, _, name = config.model.class_path.rpartition(".")
+    given_class = getattr(import_module(module), name)
+    if class_path != f"{given_class.__module__}.{given_class.__qualname__}":
         raise CheckpointError(
-            f"{path} holds a {class_path}, but the config's model is a {config.model.class_path}; "
+            f"{path} holds a {class_path.rpartition('.')[2]}, but the config's model is a {name}; "
             "use the config that it was trained with"
         )
     arguments = config.model.init_args

@@ -6,25 +6,27 @@ import json
 import logging
 import sys
 import warnings
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as pl
 from jsonargparse import Namespace
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
 from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 import fulmen.data
 import fulmen.modules
-from fulmen.callbacks import Checkpoint, EarlyStopping, PredictionWriter
+from fulmen.callbacks import Checkpoint, EarlyStopping, PredictionWriter, ProgressBar
 from fulmen.cli import restore, runs
 from fulmen.cli.invocation import Invocation
 from fulmen.cli.parser import FulmenParser
 from fulmen.cli.summary import summary
-from fulmen.core.errors import ConfigError
+from fulmen.core.errors import ConfigError, nearest
 from fulmen.core.restoring import restoring
 from fulmen.core.spec import check
 from fulmen.data import SupervisedDataModule
@@ -82,6 +84,7 @@ class FulmenCLI(LightningCLI):
             save_config_callback=SaveConfigCallback if invocation.command == "fit" else None,
             seed_everything_default=0,
             parser_class=FulmenParser,
+            trainer_defaults={"log_every_n_steps": 10, "max_epochs": 20},
             auto_configure_optimizers=False,
         )
 
@@ -132,8 +135,8 @@ class FulmenCLI(LightningCLI):
             if given is None:
                 raise ConfigError(f"{key}: nothing is given; write `{key}: {{class_path: ...}}` in the config")
             cls = _resolve(given.class_path)
-            values = given.get("init_args") or Namespace()
-            if cls is not None:
+            values = given.get("init_args")
+            if cls is not None and values is not None:
                 check(cls, values.as_dict(), f"{key}.init_args")
 
     def _parse_ckpt_path(self) -> None:
@@ -161,12 +164,22 @@ class FulmenCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Makes data, model and trainer; pretrained weights are not fetched where a checkpoint replaces them."""
-        if self.checkpoint_file is None:
+        with restoring() if self.checkpoint_file else nullcontext():
             super().instantiate_classes()
-            return
-        with restoring():
-            super().instantiate_classes()
-        restore.compare_facts(self.checkpoint_file, self.datamodule, FACTS)
+        self._check_given_facts()
+        if self.checkpoint_file is not None:
+            restore.compare_facts(self.checkpoint_file, self.datamodule, FACTS)
+
+    def _check_given_facts(self) -> None:
+        """The data's facts win over those that a config gives the model: say so where they differ."""
+        for path, config in self.invocation.configs.items():
+            arguments = (config.get("model") or {}).get("init_args") or {}
+            for fact in FACTS:
+                given, real = arguments.get(fact), getattr(self.datamodule, fact, None)
+                if given is not None and real is not None and given != real:
+                    raise ConfigError(
+                        f"model.init_args.{fact}: {path} says {given}, the data have {real}; leave it out"
+                    )
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """A trainer with the run's folder, logger and callbacks."""
@@ -181,8 +194,14 @@ class FulmenCLI(LightningCLI):
             kwargs["logger"] = False
             if self.invocation.command == "predict":
                 callbacks.append(PredictionWriter(self._output()))
-        made.trainer.callbacks = [*(made.trainer.callbacks or []), *callbacks]
-        return super().instantiate_trainer(**kwargs)
+        given = list(made.trainer.callbacks or [])
+        if config.trainer.enable_progress_bar is not False and not any(isinstance(c, AnyProgressBar) for c in given):
+            callbacks.append(ProgressBar())
+        made.trainer.callbacks = [*given, *callbacks]
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except (MisconfigurationException, ModuleNotFoundError, TypeError, ValueError) as error:
+            raise ConfigError(f"trainer: {_nearest_name(config.trainer)}{error}") from error
 
     def _open_run(self, made: Namespace, kwargs: dict[str, Any], callbacks: list[pl.Callback]) -> None:
         config = self._section
@@ -220,21 +239,17 @@ class FulmenCLI(LightningCLI):
     def after_fit(self) -> None:
         """Scores the best model and prints the closing table."""
         trainer = self.trainer
-        if trainer.fast_dev_run or trainer.interrupted:
+        if self._section.trainer.fast_dev_run or trainer.interrupted:
             return
         checkpoint = trainer.checkpoint_callback
-        best = getattr(checkpoint, "best_model_path", "") or None
+        # read now: testing restores the callback's state from the best checkpoint, which knows of no last one
+        best, last = (getattr(checkpoint, f"{which}_model_path", "") or None for which in ("best", "last"))
         stage = self._stage_to_score() if self._section.test_after_fit else None
         scores: dict[str, float] = {}
         if stage is not None:
             score = trainer.test if stage == "test" else trainer.validate
             scores = dict(score(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)[0])
-        paths = {
-            "best": best,
-            "last": getattr(checkpoint, "last_model_path", "") or None,
-            "logs": self.run_folder,
-        }
-        self._report(stage, scores, paths)
+        self._report(stage, scores, {"best": best, "last": last, "logs": self.run_folder})
 
     def _stage_to_score(self) -> str | None:
         if isinstance(self.datamodule, SupervisedDataModule):
@@ -290,12 +305,27 @@ def _loggers(names: str | list[str] | None, folder: Path) -> list[Logger] | bool
         place: dict[str, Any] = {
             "save_dir": str(folder.parent.parent),
             "name": folder.parent.name,
-            "version": folder.name,
+            "version": int(folder.name.removeprefix("version_")),
         }
         if name == "tensorboard" and not tensorboard:
             raise ConfigError("logger: tensorboard is not installed: pip install tensorboard, or use logger: csv")
         made.append(CSVLogger(**place) if name == "csv" else TensorBoardLogger(**place))
     return made
+
+
+def _nearest_name(trainer: Namespace) -> str:
+    """What a misspelt strategy or accelerator may have meant."""
+    from lightning.pytorch.accelerators import AcceleratorRegistry
+    from lightning.pytorch.strategies import StrategyRegistry
+
+    known = {
+        "strategy": {"auto", *StrategyRegistry.available_strategies()},
+        "accelerator": {"auto", "gpu", *AcceleratorRegistry.available_accelerators()},
+    }
+    for key, names in known.items():
+        if isinstance(trainer[key], str) and trainer[key] not in names:
+            return f"{key}: did you mean {nearest(trainer[key], names)!r}? "
+    return ""
 
 
 def _numbers(metrics: Any) -> dict[str, float]:

@@ -30,7 +30,7 @@ class Batch(NamedTuple):
 
     inputs: Tensor
     targets: Tensor | None = None
-    index: Tensor | None = None
+    index: Tensor | None = None  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
 
     @classmethod
     def of(cls, batch: Any) -> Batch:
@@ -53,13 +53,18 @@ class Batch(NamedTuple):
                 return cls(**batch)
             raise DataError(
                 f"a batch that is a mapping needs the key 'inputs' and may have 'targets' and 'index'; "
-                f"got {sorted(batch)}. Override `step` to read another form."
+                f"got {sorted(map(str, batch))}. Override `step` to read another form."
             )
-        if isinstance(batch, Sequence) and not isinstance(batch, str):
+        if isinstance(batch, Sequence) and not isinstance(batch, str | bytes):
             if 1 <= len(batch) <= 3:
                 return cls(*batch)
             raise DataError(
                 f"a batch has one to three parts (inputs, targets, index); got {len(batch)}. "
                 "Override `step` to read another form."
             )
-        return cls(batch)
+        if hasattr(batch, "shape"):
+            return cls(batch)
+        raise DataError(
+            "a batch is a tensor, a sequence (inputs, targets, index) or a mapping with these keys; "
+            f"got {type(batch).__name__}. Override `step` to read another form."
+        )

@@ -5,7 +5,17 @@ from difflib import get_close_matches
 
 
 class FulmenError(Exception):
-    """Base of every error that the command line shows as a message instead of a traceback."""
+    """Base of every error that the command line shows as a message instead of a traceback.
+
+    Attributes:
+        place: Where in the config it stands (``model.init_args.optimizer.lr``), as far as that is known; shown
+            before the message.
+    """
+
+    place: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.place}: {super().__str__()}" if self.place else super().__str__()
 
 
 class ConfigError(FulmenError, ValueError):
@@ -42,13 +52,20 @@ def nearest(name: str, allowed: Iterable[str]) -> str | None:
     return by_lower[close[0]] if close else None
 
 
-def unknown(what: str, name: str, allowed: Iterable[str]) -> str:
+def unknown(what: str, name: str, allowed: Iterable[str], of: str = "") -> str:
     """Says that ``name`` is not known, what is nearest, and what is allowed.
+
+    Args:
+        what: What it should have been the name of.
+        name: What was given.
+        allowed: All names.
+        of: Whose names they are, if that is to be said.
 
     >>> print(unknown("activation", "rleu", ["relu", "gelu"]))
     unknown activation 'rleu'; did you mean 'relu'? Allowed: gelu, relu
     """
     names = sorted(allowed)
     close = nearest(name, names)
-    hint = f"did you mean {close!r}? " if close else ""
-    return f"unknown {what} {name!r}; {hint}Allowed: {', '.join(names) or 'none'}"
+    owner = f" of {of}" if of else ""
+    hint = f"; did you mean {close!r}?" if close else "."
+    return f"unknown {what} {name!r}{owner}{hint} Allowed: {', '.join(names) or 'none'}"

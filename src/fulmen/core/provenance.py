@@ -34,22 +34,27 @@ def compare(saved: Iterable[Mapping[str, Any]], source: str) -> None:
 
     Raises:
         PluginError: If a distribution is missing, or its major version differs and the environment
-            variable ``FULMEN_ALLOW_MAJOR_CHANGE`` is not set.
+            variable ``FULMEN_ALLOW_MAJOR_CHANGE`` is not set, or a record is unreadable (edited by hand, say).
     """
     from packaging.version import Version
 
     for record in saved:
-        distribution = record["distribution"]
+        try:
+            kind, name, distribution, then = (record[key] for key in ("kind", "name", "distribution", "version"))
+        except (KeyError, TypeError) as error:
+            raise PluginError(
+                f"{source}: {record!r} is no record of what a model was made of (kind, name, distribution, version)"
+            ) from error
         if distribution is None:
             continue
-        made_with = f"{source} was made with {KINDS[record['kind']]} {record['name']!r} of {distribution} "
-        install = f"pip install '{distribution}=={record['version']}'"
+        made_with = f"{source} was made with {KINDS.get(kind, kind)} {name!r} of {distribution} {then}"
+        install = f"pip install '{distribution}=={then}'"
         try:
             here = version(distribution)
         except PackageNotFoundError as error:
-            raise PluginError(f"{made_with}{record['version']}, which is not installed: {install}") from error
-        if Version(here).major != Version(record["version"]).major and not os.environ.get(OVERRIDE):
+            raise PluginError(f"{made_with}, which is not installed: {install}") from error
+        if Version(here).major != Version(str(then)).major and not os.environ.get(OVERRIDE):
             raise PluginError(
-                f"{made_with}{record['version']}, but {here} is installed, a major change: {install}, "
+                f"{made_with}, but {here} is installed, a major change: {install}, "
                 f"or set {OVERRIDE}=1 to use it all the same"
             )

@@ -75,6 +75,7 @@ class Component:
 
     @property
     def provider(self) -> str:
+        """The distribution and its version, for messages."""
         return f"{self.distribution} {self.version}" if self.distribution else "a local file"
 
     def load(self) -> Any:
@@ -149,7 +150,7 @@ class Registry:
         plugins = {canonical(c.distribution) for c in self._all if c.distribution and c.distribution != OWN}
 
         def names(variable: str, value: str) -> set[str]:
-            given = {canonical(name) for name in value.split(",") if name.strip()}
+            given = {canonical(name.strip()) for name in value.split(",") if name.strip()}
             for name in sorted(given - plugins):
                 raise PluginError(f"{variable}: {unknown('plugin', name, plugins)}")
             return given
@@ -210,7 +211,7 @@ class Registry:
         """
         distribution, _, bare = name.rpartition(":")
         if "." in bare and not distribution:
-            found = [_dotted(kind, name)]
+            found = [self._dotted(kind, name)]
         else:
             found = [
                 c
@@ -228,6 +229,19 @@ class Registry:
             spellings = " or ".join(repr(c.qualified) for c in usable)
             raise PluginError(f"{KINDS[kind]} {name!r} is provided by {providers}; write {spellings} to pick one")
         return usable[0]
+
+    def _dotted(self, kind: str, path: str) -> Component:
+        module, _, attribute = path.rpartition(".")
+        top = path.partition(".")[0]
+        owners = {name: version(name) for name in _owners().get(top, ())}
+        if not owners:  # an editable install lists no modules, but its entry points name them
+            owners = {
+                c.distribution: c.version or ""
+                for c in self._all
+                if c.distribution and c.value.partition(":")[0].partition(".")[0] == top
+            }
+        owner = min(owners, default=None)
+        return Component(kind, path, f"{module}:{attribute}", owner, owners[owner] if owner else None)
 
     def _not_found(self, kind: str, name: str) -> SpecError:
         message = unknown(KINDS[kind], name, self.names(kind))
@@ -256,10 +270,5 @@ def registry() -> Registry:
 
 @cache
 def _owners() -> Mapping[str, list[str]]:
+    """Top-level module -> the distributions that list it."""
     return packages_distributions()
-
-
-def _dotted(kind: str, path: str) -> Component:
-    module, _, attribute = path.rpartition(".")
-    owner = next(iter(_owners().get(path.partition(".")[0], [])), None)
-    return Component(kind, path, f"{module}:{attribute}", owner, version(owner) if owner else None)

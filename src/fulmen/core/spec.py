@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, get_origin, get_type_hints
 
-from fulmen.core.errors import ConfigError, SpecError, nearest, unknown
+from fulmen.core.errors import ConfigError, FulmenError, SpecError, nearest, unknown
 from fulmen.core.registry import KINDS, Component, registry
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def read(kind: str, spec: object) -> tuple[str, dict[str, Any]]:
         return spec["name"], {str(k): v for k, v in spec.items() if k != "name"}
     what = KINDS[kind]
     if isinstance(spec, Mapping):
-        raise SpecError(f"{what} {dict(spec)} has no name; write {{name: ..., {', '.join(map(str, spec))}: ...}}")
+        written = "".join(f", {option}: ..." for option in spec if option != "name")
+        raise SpecError(f"{what} {dict(spec)} has no name; write {{name: ...{written}}}")
     raise SpecError(f"{what} {spec!r} is neither a name nor a mapping {{name: ..., option: value}}")
 
 
@@ -92,8 +93,8 @@ def at(path: str) -> Iterator[None]:
     """Puts the place in the config in front of the message of an error that is raised inside."""
     try:
         yield
-    except ConfigError as error:
-        error.args = (f"{path}: {error}",)
+    except FulmenError as error:
+        error.place = f"{path}.{error.place}" if error.place else path
         raise
 
 
@@ -140,6 +141,8 @@ def build(kind: str, spec: object, **supplied: Any) -> Any:
         used.append(component)
     try:
         return target(**{**_accepted(target, supplied), **options})
+    except ConfigError:
+        raise
     except (TypeError, ValueError) as error:
         given = ", ".join(f"{k}={v!r}" for k, v in options.items())
         raise SpecError(f"{KINDS[kind]} {component.name!r} refuses ({given}): {error}") from error
@@ -160,7 +163,8 @@ def _check_options(
     for option in options:
         passed_on = takes_any and option not in supplied and nearest(option, allowed) is None
         if option not in allowed and not passed_on:
-            raise SpecError(f"{option}: {unknown(f'option of {what}', option, allowed)}")
+            with at(option):
+                raise SpecError(unknown("option", option, allowed, of=what))
     for option, parameter in named.items():
         if parameter.default is parameter.empty and option not in supplied and option not in options:
             raise SpecError(f"{what} needs the option {option!r}; write {{name: ..., {option}: ...}}")
@@ -171,7 +175,7 @@ def _check_options(
 def _type_hints(target: Any) -> dict[str, Any]:
     function = target
     if isinstance(target, type):
-        function = target.__init__ if target.__new__ is object.__new__ else target.__new__
+        function = getattr(target, "__new__" if inspect.isfunction(target.__new__) else "__init__")
     try:
         return get_type_hints(function)
     except (NameError, TypeError):  # annotations of others that exist only for type checkers: unchecked
@@ -191,7 +195,8 @@ def _typed(option: str, value: Any, hint: Any, what: str) -> Any:
         return parser.parse_object({"value": value}).value
     except ArgumentError as error:
         expected = getattr(hint, "__name__", None) if get_origin(hint) is None else str(hint).replace("typing.", "")
-        raise SpecError(f"{option}: {value!r} is not a valid value of {what}; expected {expected or hint}") from error
+        with at(option):
+            raise SpecError(f"{value!r} is not a valid value of {what}; expected {expected or hint}") from error
 
 
 def arguments(cls: type) -> dict[str, Pluggable]:
@@ -206,8 +211,9 @@ def arguments(cls: type) -> dict[str, Pluggable]:
         except (NameError, TypeError):  # a user's class whose annotations exist only for type checkers
             continue
         for name, hint in hints.items():
-            marks = [m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Pluggable)]
-            found |= {name: m for m in marks}
+            for mark in getattr(hint, "__metadata__", ()):
+                if isinstance(mark, Pluggable):
+                    found[name] = mark
     return found
 
 

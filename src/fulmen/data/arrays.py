@@ -68,7 +68,8 @@ class ArrayData(SupervisedDataModule):
         return {name: TensorRows(self.inputs, self.targets, torch.from_numpy(r)) for name, r in rows.items()}
 
     def _learn(self, inputs: Tensor) -> None:
-        std, mean = torch.std_mean(inputs.float(), dim=0, correction=0)
+        raw = inputs.float() / 255 if inputs.dtype == torch.uint8 else inputs  # as `normalize` reads them
+        std, mean = torch.std_mean(raw, dim=0, correction=0)
         std[std == 0] = 1  # a constant feature becomes zero
         self.statistics = {"mean": mean, "std": std}
 
@@ -110,9 +111,11 @@ def _as_targets(
             raise DataError(f"targets of a regression are numbers; got {values.dtype}, such as {values.flat[0]!r}")
         return torch.as_tensor(values, dtype=torch.float32), None
     if target_type == "multilabel":
+        _check_whole(values, target_type)
         return torch.as_tensor(values).long(), class_names or [str(i) for i in range(values.shape[1])]
     values = values.ravel()
-    if class_names is not None and np.issubdtype(values.dtype, np.number):
+    if class_names is not None and (np.issubdtype(values.dtype, np.number) or values.dtype == bool):
+        _check_whole(values, target_type)
         return torch.as_tensor(values).long(), class_names  # numbers of the names; the range is checked later
     found = np.unique(values)
     names = [str(v) for v in found] if class_names is None else class_names
@@ -121,6 +124,12 @@ def _as_targets(
     if absent:
         raise DataError(f"targets: {unknown('class', absent[0], names)}")
     return torch.tensor([by_name[str(v)] for v in found])[np.searchsorted(found, values)], names
+
+
+def _check_whole(values: np.ndarray[Any, Any], target_type: TargetType) -> None:
+    if np.issubdtype(values.dtype, np.floating) and not np.array_equal(values, np.round(values)):
+        row = int(np.flatnonzero((values != np.round(values)).reshape(len(values), -1).any(1))[0])
+        raise DataError(f"targets of a {target_type} task are whole numbers; row {row} holds {values[row]}")
 
 
 def _width(targets: Tensor, target_type: TargetType, class_names: list[str] | None) -> int:

@@ -19,6 +19,7 @@ from fulmen.data.splits import assign, check_split, positions_by_key
 
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF")
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+_ENDINGS = ", ".join(sorted(_SUFFIXES))
 _SPLIT_FOLDERS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
@@ -78,9 +79,10 @@ class ImageFolderData(SupervisedDataModule):
     def build_datasets(self) -> dict[str, BatchedDataset]:
         """Lists the images and splits them."""
         skipped: list[Path] = []
-        listed = {split: self._list(folder, skipped) for split, folder in (self._folders or {"": self.root}).items()}
+        folders = self._folders or {"train": self.root}
+        listed = {split: self._list(folder, skipped) for split, folder in folders.items()}
         if "val" not in listed:
-            paths, classes = listed.pop("train", None) or listed.pop("")
+            paths, classes = listed.pop("train")
             keys = [path.relative_to(self.root).as_posix() for path in paths]
             test_fraction = 0.0 if self._folders else self.test_fraction
             rows = assign(positions_by_key(keys, self.split_seed), self.val_fraction, test_fraction)
@@ -89,7 +91,10 @@ class ImageFolderData(SupervisedDataModule):
         check_split({"train": np.arange(len(labels))}, labels, self.class_names or [])
         if self.predict_root is not None:
             found = sorted(p for p in self.predict_root.rglob("*") if p.is_file())
-            listed["predict"] = [p for p in found if self._accept(p, skipped)], np.full(len(found), -1)
+            images = [p for p in found if self._accept(p, skipped)]
+            if not images:
+                raise DataError(f"predict_root: {str(self.predict_root)!r} holds no image ({_ENDINGS})")
+            listed["predict"] = images, np.full(len(images), -1)
         self._report(skipped)
         return {name: self._dataset(paths, classes) for name, (paths, classes) in listed.items()}
 
@@ -125,9 +130,7 @@ class ImageFolderData(SupervisedDataModule):
             files = sorted(p for p in (folder / name).rglob("*") if p.is_file())
             good = [p for p in files if self._accept(p, skipped)]
             if not good:
-                raise DataError(
-                    f"the class folder {str(folder / name)!r} holds no image ({', '.join(sorted(_SUFFIXES))})"
-                )
+                raise DataError(f"the class folder {str(folder / name)!r} holds no image ({_ENDINGS})")
             paths += good
             classes += [numbers[name]] * len(good)
         return paths, np.array(classes, dtype=np.int64)
@@ -196,18 +199,28 @@ def decode(path: Path, size: int, channels: int) -> Tensor:
     from torchvision.io import ImageReadMode, decode_image
     from torchvision.transforms.v2 import functional as transforms
 
-    mode = ImageReadMode.RGB if channels == 3 else ImageReadMode.GRAY
     try:
+        webp = channels == 1 and _head(path).startswith(b"RIFF")  # torchvision reads it in colour alone, and warns
+        mode = ImageReadMode.RGB if channels == 3 or webp else ImageReadMode.GRAY
         image = decode_image(str(path), mode=mode, apply_exif_orientation=True)
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, OSError) as error:
         raise DataError(f"{path} cannot be decoded: {str(error).splitlines()[0]}; repair or remove it") from error
+    if webp:
+        image = transforms.rgb_to_grayscale(image)
+    if image.dtype == torch.uint16:  # PNG with 16 bits a channel
+        image = (image.int() >> 8).to(torch.uint8)
     image = transforms.resize(image, [round(size / 0.875)], antialias=True)
-    return transforms.center_crop(image, [size, size])
+    cut: Tensor = transforms.center_crop(image, [size, size])
+    return cut
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(12)
 
 
 def _has_signature(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(12)
+    head = _head(path)
     return head.startswith(_SIGNATURES) and (not head.startswith(b"RIFF") or head[8:] == b"WEBP")
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from fulmen.core.errors import DataError
+from fulmen.core.errors import ConfigError, DataError, unknown
 from fulmen.data.base import BatchedDataset, SupervisedDataModule, TensorRows
 from fulmen.data.splits import assign, check_split, positions_by_row
 
@@ -36,13 +36,18 @@ class TorchvisionData(SupervisedDataModule):
         root: Folder for the files.
         download: Fetch what is not in ``root``.
         **kwargs: Arguments of :class:`SupervisedDataModule`; ``test_fraction`` has no effect.
+
+    Raises:
+        ConfigError: If there is no set of this name.
     """
 
     target_type = "multiclass"
 
     def __init__(self, name: SetName = "MNIST", root: str = "data", download: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.name, self.root, self.download = name, root, download
+        if name not in _CLASSES:
+            raise ConfigError(f"name: {unknown('set', name, _CLASSES)}")
+        self.set_name, self.root, self.download = name, root, download
         self.class_names = list(_CLASSES[name])
         self.num_outputs = len(self.class_names)
         self.input_shape = [3, 32, 32] if name.startswith("CIFAR") else [1, 28, 28]
@@ -77,13 +82,13 @@ class TorchvisionData(SupervisedDataModule):
         import torchvision
 
         try:
-            return getattr(torchvision.datasets, self.name)(self.root, train=train, download=download)
+            return getattr(torchvision.datasets, self.set_name)(self.root, train=train, download=download)
         except (OSError, RuntimeError) as error:
             folder = Path(self.root).resolve()
             raise DataError(
-                f"{self.name} is not in {folder} and could not be fetched ({type(error).__name__}: {error})\n"
+                f"{self.set_name} is not in {folder} and could not be fetched ({type(error).__name__}: {error})\n"
                 "Offline? Run this on a machine that is online, and copy the folder `data` it makes to "
-                f"{folder}:\n  python -c \"import torchvision; [torchvision.datasets.{self.name}('data', train=t, "
+                f"{folder}:\n  python -c \"import torchvision; [torchvision.datasets.{self.set_name}('data', train=t, "
                 'download=True) for t in (True, False)]"\n'
                 "Or train on a set that needs no download: DigitsData."
             ) from error

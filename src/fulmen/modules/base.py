@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.plugins import MixedPrecision
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from fulmen.core import provenance
@@ -30,6 +32,7 @@ from fulmen.core.spec import (
     recording,
 )
 from fulmen.modules.optimizers import learning_rates, make_optimizer, make_schedule
+from fulmen.modules.preflight import check_before_fit
 from fulmen.nn.regularizers import Regularizer
 from fulmen.tasks import Task, make_task
 from fulmen.tasks.base import TaskName
@@ -90,6 +93,7 @@ class SupervisedModule(LightningModule):
         with warnings.catch_warnings():  # Lightning warns of a module among the arguments; the next line drops it
             warnings.filterwarnings("ignore", ".*is an instance of `nn.Module`.*")
             self.save_hyperparameters()
+        self._given = dict(self.hparams)
         self._objects = self._keep_primitives()
         if num_outputs is None:
             raise ConfigError("num_outputs: give the number of classes, labels or values (the data did not)")
@@ -145,7 +149,18 @@ class SupervisedModule(LightningModule):
         self.meter(stage).update(loss.detach(), logits.detach(), targets, padded)
         return None if padded else loss
 
-    # What a subclass reads
+    # What a subclass uses
+
+    def make(self, network: Callable[..., nn.Module]) -> nn.Module:
+        """Makes a network from this module's own arguments, for :meth:`build_network`.
+
+        Args:
+            network: A class or function whose arguments are called like this module's; ``input_shape`` and
+                ``num_outputs`` are filled in as well.
+        """
+        facts = {"input_shape": self.input_shape, "num_outputs": self.num_outputs}
+        values = {**self._given, **facts}
+        return network(**{name: values[name] for name in inspect.signature(network).parameters if name in values})
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -174,7 +189,19 @@ class SupervisedModule(LightningModule):
         names = {f"{stage}/{key}" for stage in ("train", "val") for key in self.meter(stage).names()}
         return names | {"train/loss_step"} | ({"train/penalty"} if self.regularizers else set())
 
+    def logs_more(self) -> bool:
+        """Whether a subclass may log under further names, because it overrides a hook or the step."""
+        parents = type(self).__mro__[: type(self).__mro__.index(SupervisedModule)]
+        quiet = ("__", "build_network", "compute_loss", "configure_", "forward")
+        return any(
+            callable(value) and not name.startswith(quiet) for parent in parents for name, value in vars(parent).items()
+        )
+
     # Lightning's hooks
+
+    def on_fit_start(self) -> None:
+        """Checks what would fail later."""
+        check_before_fit(self, self.trainer)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """``(N, *input_shape)`` to ``(N, num_outputs)``."""
@@ -183,9 +210,13 @@ class SupervisedModule(LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
         """See :meth:`step`."""
         loss = self.step(batch, "train")
-        if loss is not None and self.global_step % self.trainer.log_every_n_steps == 0:
+        if loss is not None and self._is_log_step():
             self.log("train/loss_step", loss.detach(), prog_bar=True)
         return loss
+
+    def _is_log_step(self) -> bool:
+        steps: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        return self.global_step == 0 or (self.global_step + 1) % steps == 0  # as Lightning's logger connector
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """See :meth:`step`."""
@@ -219,6 +250,12 @@ class SupervisedModule(LightningModule):
     def _log_epoch(self, stage: Stage) -> None:
         values = self.meter(stage).compute()
         self.meter(stage).reset()
+        if stage == "train" and not torch.isfinite(values["loss"]):
+            rank_zero_info(
+                f"Stopped: the training loss of epoch {self.current_epoch} is {values['loss'].item()}. Lower the "
+                "learning rate, clip gradients (trainer.gradient_clip_val: 1.0), or look for extreme inputs."
+            )
+            self.trainer.should_stop = True
         # every process has the same values already; sync_dist only tells Lightning that this is meant
         named = {f"{stage}/{key}": value for key, value in values.items()}
         self.log_dict(named, prog_bar=stage == "val", sync_dist=True, on_epoch=True, on_step=False)
@@ -246,7 +283,7 @@ class SupervisedModule(LightningModule):
         for parameter, gradient in zip(parameters, gradients, strict=True):
             if gradient is not None:
                 parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
-        if self.global_step % self.trainer.log_every_n_steps == 0:
+        if self._is_log_step():
             self.log("train/penalty", penalty.detach())
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
@@ -344,4 +381,4 @@ def _is_primitive(value: Any) -> bool:
 
 def _whole(penalty: Tensor) -> Tensor:
     """A penalty of sharded parameters (FSDP2, tensor parallel) as an ordinary tensor."""
-    return penalty.full_tensor() if hasattr(penalty, "full_tensor") else penalty  # type: ignore[no-any-return]
+    return penalty.full_tensor() if hasattr(penalty, "full_tensor") else penalty

@@ -41,22 +41,8 @@ class CNNModule(SupervisedModule):
         initialization: Initialization = "auto",
         **kwargs: Any,
     ) -> None:
-        self._activation = activation
         super().__init__(**kwargs)
 
     def build_network(self) -> nn.Module:
         """An :class:`fulmen.networks.CNN`."""
-        h = self.hparams
-        return CNN(
-            self.input_shape,
-            self.num_outputs,
-            channels=h.channels,
-            convolutions=h.convolutions,
-            kernel_size=h.kernel_size,
-            pooling=h.pooling,
-            activation=self._activation,
-            normalization=h.normalization,
-            head=h.head,
-            dropout=h.dropout,
-            initialization=h.initialization,
-        )
+        return self.make(CNN)

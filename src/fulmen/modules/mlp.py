@@ -34,19 +34,8 @@ class MLPModule(SupervisedModule):
         residual: bool = False,
         **kwargs: Any,
     ) -> None:
-        self._activation = activation
         super().__init__(**kwargs)
 
     def build_network(self) -> nn.Module:
         """An :class:`fulmen.networks.MLP`."""
-        h = self.hparams
-        return MLP(
-            self.input_shape,
-            self.num_outputs,
-            hidden_features=h.hidden_features,
-            activation=self._activation,
-            normalization=h.normalization,
-            dropout=h.dropout,
-            initialization=h.initialization,
-            residual=h.residual,
-        )
+        return self.make(MLP)

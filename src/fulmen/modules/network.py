@@ -23,9 +23,9 @@ class NetworkModule(SupervisedModule):
     """
 
     def __init__(self, network: nn.Module, **kwargs: Any) -> None:
-        self._given = [network]  # in a list: nn.Module cannot hold a child before its constructor has run
+        self._network = [network]  # in a list: nn.Module cannot hold a child before its constructor has run
         super().__init__(**kwargs)
 
     def build_network(self) -> nn.Module:
         """The network that was given."""
-        return self._given[0]
+        return self._network[0]

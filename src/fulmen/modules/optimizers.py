@@ -40,7 +40,7 @@ def parameter_groups(module: nn.Module, decay_bias_and_norm: bool = True) -> lis
         raise ConfigError("nothing to train: every parameter is frozen")
     if decay_bias_and_norm:
         return [{"params": [p for _, p in unique]}]
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [p for weight, p in unique if weight]},
         {"params": [p for weight, p in unique if not weight], "weight_decay": 0.0},
     ]

@@ -37,15 +37,4 @@ class TransferModule(SupervisedModule):
 
     def build_network(self) -> nn.Module:
         """A :class:`fulmen.networks.Transfer`."""
-        h = self.hparams
-        return Transfer(
-            self.input_shape,
-            self.num_outputs,
-            backbone=h.backbone,
-            pretrained=h.pretrained,
-            weights=h.weights,
-            freeze=h.freeze,
-            drop_rate=h.drop_rate,
-            drop_path_rate=h.drop_path_rate,
-            backbone_options=h.backbone_options,
-        )
+        return self.make(Transfer)

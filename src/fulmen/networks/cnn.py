@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -76,13 +77,14 @@ class CNN(nn.Module):
         self.features = nn.Sequential(*stages)
         pool = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)[self.dims - 1](1)
         self.pool = nn.Sequential(*([pool] if head == "global" else []), nn.Flatten())
+        self._check_norms(normalization, pooling, len(channels))
         with torch.no_grad():  # the width of a flattened map; evaluated so that no statistics are touched
             width = self.pool(self.features.eval()(torch.zeros(1, *shape))).shape[1]
         self.features.train()
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(width, num_outputs)
         initialize(self.features, initialization, activation)
-        initialize(self.head, initialization, "identity")
+        initialize(self.head, initialization, None)
 
     def _check(self, channels: Sequence[int], convolutions: int, kernel_size: int, dropout: float) -> None:
         if self.dims > len(_CONV):
@@ -99,6 +101,16 @@ class CNN(nn.Module):
             raise ConfigError(
                 f"channels: {len(channels)} stages halve a sample of {'x'.join(map(str, self.shape[1:]))} to nothing; "
                 f"at most {most} fit, such as {list(channels)[:most]}"
+            )
+
+    def _check_norms(self, normalization: Normalization | None, pooling: Pooling, stages: int) -> None:
+        """Refuses to normalize one value by itself, which gives zero whatever the input is."""
+        last = math.prod(-(-side // 2**stages) for side in self.shape[1:]) if pooling == "stride" else 2
+        alone = any(isinstance(m, nn.GroupNorm) and m.num_groups == m.num_channels for m in self.features)
+        if last == 1 and alone:
+            raise ConfigError(
+                f"normalization: {normalization!r} has one pixel a channel to normalize after {stages} stages; "
+                "take one stage less, `pooling: max`, or `normalization: batch`"
             )
 
     def forward(self, x: Tensor) -> Tensor:

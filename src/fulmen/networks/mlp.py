@@ -86,7 +86,7 @@ class MLP(nn.Module):
         self.hidden = nn.Sequential(*blocks)
         self.head = nn.Linear(features, num_outputs)
         initialize(self.hidden, initialization, activation)
-        initialize(self.head, initialization, "identity")
+        initialize(self.head, initialization, None)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, *input_shape)`` to ``(N, num_outputs)``."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from fulmen.core.errors import ConfigError, nearest
@@ -57,8 +58,13 @@ class Transfer(nn.Module):
         options = {"drop_rate": drop_rate, **(backbone_options or {})}
         if drop_path_rate:
             options["drop_path_rate"] = drop_path_rate
-        source = _source(pretrained, weights)
+        saved = None if weights is None or is_restoring() else _read_weights(weights)
+        source: dict[str, Any] = {"pretrained": pretrained and not is_restoring()}
+        if saved is not None:
+            source = {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": dict(saved)}}
         self.model = _create(backbone, num_classes=num_outputs, in_chans=input_shape[0], **source, **options)
+        if saved is not None:
+            _check_loaded(self.model, saved, str(weights), backbone)
         self._freeze(freeze)
 
     def _freeze(self, freeze: Literal["all", "none"] | int) -> None:
@@ -102,15 +108,47 @@ class Transfer(nn.Module):
         return self.model(x)  # type: ignore[no-any-return]
 
 
-def _source(pretrained: bool, weights: str | Path | None) -> dict[str, Any]:
-    """The arguments for timm that say where weights come from; none while a checkpoint is being restored."""
-    if is_restoring():
-        return {"pretrained": False}
-    if weights is None:
-        return {"pretrained": pretrained}
+def _read_weights(weights: str | Path) -> dict[str, Tensor]:
+    """The tensors of a file, with torch's safe loading."""
+    from timm.models import load_state_dict
+
     if not Path(weights).is_file():
         raise ConfigError(f"weights: there is no file {str(weights)!r} (from {Path.cwd()})")
-    return {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}}
+    try:
+        saved: dict[str, Tensor] = load_state_dict(str(weights), weights_only=True)
+    except Exception as error:  # torch and safetensors raise whatever a broken file leads them to
+        raise ConfigError(f"weights: {str(weights)!r} cannot be read ({type(error).__name__}: {error})") from error
+    tensors = {name: value for name, value in saved.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise ConfigError(f"weights: {str(weights)!r} holds no tensors")
+    return tensors
+
+
+_ODD = 0.25
+"""Share of weights that may differ: a head of other classes, a first layer of other channels, resized positions."""
+
+
+def _check_loaded(model: Any, saved: dict[str, Tensor], file: str, backbone: str) -> None:
+    """Checks that the file's weights are in the model: with another head, timm loads what fits and skips the rest.
+
+    Names are no help, as timm renames what comes from elsewhere; the values of each weight are compared.
+
+    Raises:
+        ConfigError: If more than a few weights of either are not in the other.
+    """
+
+    def prints(tensors: Iterable[Tensor]) -> set[tuple[int, str]]:
+        weights = [t.detach().float() for t in tensors if t.ndim > 1 and t.is_floating_point()]
+        return {(w.numel(), f"{w.abs().sum(dtype=torch.float64).item():.6e}") for w in weights}
+
+    ours, theirs = prints(model.parameters()), prints(saved.values())
+    common = len(ours & theirs)
+    if common < (1 - _ODD) * max(len(ours), len(theirs), 1):
+        raise ConfigError(
+            f"weights: {file!r} does not fit {backbone!r}: {common} of the model's {len(ours)} weights are in it, "
+            f"which holds {len(theirs)}. Is it of another backbone, or do its names have a prefix, such as "
+            f"{next(iter(saved))!r}? timm's are like {next(iter(model.state_dict()))!r}"
+        )
 
 
 def _create(backbone: str, **options: Any) -> Any:

@@ -10,12 +10,25 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from fulmen.core.spec import build, read
+from fulmen.core.errors import ConfigError
+from fulmen.core.spec import build
 
 Normalization = Literal["batch", "layer", "group", "instance"]
 Initialization = Literal["auto", "kaiming", "xavier", "lecun", "orthogonal", "torch"]
 
-_XAVIER = {"tanh", "sigmoid", "softsign", "hardsigmoid", "logsigmoid", "tanhshrink", "hardtanh", "identity"}
+_XAVIER = (
+    nn.Tanh,
+    nn.Sigmoid,
+    nn.Softsign,
+    nn.Hardsigmoid,
+    nn.LogSigmoid,
+    nn.Tanhshrink,
+    nn.Hardtanh,
+    nn.Identity,
+)
+_GROUP = 16
+"""Fewest features in a group of a vector: each group loses two of its degrees of freedom. 16 channels a group
+do as well as 32 groups (Wu and He 2018, https://arxiv.org/abs/1803.08494, table 3)."""
 
 
 def make_activation(spec: Any) -> nn.Module:
@@ -26,7 +39,7 @@ def make_activation(spec: Any) -> nn.Module:
     """
     if spec is None:
         return nn.Identity()
-    made = build("activations", spec)
+    made: nn.Module = build("activations", spec)
     return copy.deepcopy(made) if made is spec else made
 
 
@@ -35,9 +48,13 @@ def normalize_layer(kind: Normalization | None, features: int, dims: int) -> nn.
 
     Args:
         kind: Which one; ``None`` for none. ``layer`` on feature maps normalizes over channels and space
-            (a group norm with one group); ``group`` takes the largest divisor of ``features`` up to 32.
+            (a group norm with one group); ``group`` takes the largest divisor of ``features`` up to 32,
+            on vectors with at least 16 features a group.
         features: Number of features or channels.
         dims: Spatial dimensions: 0 for vectors, 1 for signals, 2 for images.
+
+    Raises:
+        ConfigError: For ``instance`` on vectors: a feature has but one value to normalize.
     """
     if kind is None:
         return None
@@ -46,8 +63,14 @@ def normalize_layer(kind: Normalization | None, features: int, dims: int) -> nn.
     if kind == "layer":
         return nn.LayerNorm(features) if dims == 0 else nn.GroupNorm(1, features)
     if kind == "instance":
+        if dims == 0:
+            raise ConfigError(
+                "normalization: 'instance' normalizes over space, and vectors have none (every feature would "
+                "become zero); allowed: batch, layer, group"
+            )
         return nn.GroupNorm(features, features, affine=True)
-    return nn.GroupNorm(max(g for g in range(1, 33) if features % g == 0), features)
+    least = 1 if dims else min(_GROUP, features)
+    return nn.GroupNorm(max(g for g in range(1, 33) if features % g == 0 and features // g >= least), features)
 
 
 def _kaiming(weight: torch.Tensor, slope: float) -> None:
@@ -72,13 +95,13 @@ def initializer(initialization: Initialization, activation: Any) -> Callable[[to
     Returns:
         A function that fills a weight in place, or ``None`` to leave it.
     """
-    name, options = read("activations", activation) if isinstance(activation, str | dict) else ("", {})
-    name = name.rpartition(":")[2]
+    made = make_activation(activation)
     scheme: str = initialization
     if scheme == "auto":
-        scheme = "lecun" if name == "selu" else "xavier" if name in _XAVIER else "kaiming"
-    slope = {"leaky_relu": options.get("negative_slope", 0.01), "prelu": options.get("init", 0.25)}.get(name, 0.0)
-    gain = nn.init.calculate_gain("tanh") if name == "tanh" else 1.0
+        saturates = isinstance(made, _XAVIER) and not isinstance(made, nn.ReLU6)  # torch's ReLU6 is a Hardtanh
+        scheme = "lecun" if isinstance(made, nn.SELU) else "xavier" if saturates else "kaiming"
+    slope = made.negative_slope if isinstance(made, nn.LeakyReLU) else made.init if isinstance(made, nn.PReLU) else 0.0
+    gain = nn.init.calculate_gain("tanh") if isinstance(made, nn.Tanh) else 1.0
     schemes: dict[str, Callable[[torch.Tensor], Any]] = {
         "kaiming": lambda w: _kaiming(w, slope),
         "xavier": lambda w: nn.init.xavier_uniform_(w, gain=gain),

@@ -9,6 +9,21 @@ from torch.nn import functional as F
 from fulmen.core.errors import ConfigError
 
 
+def _weights(name: str, values: float | list[float] | None) -> Tensor | None:
+    """Weights as a tensor; refuses negative ones."""
+    if values is None:
+        return None
+    weights = torch.tensor(values, dtype=torch.float32)
+    if not bool((weights >= 0).all()):
+        raise ConfigError(f"{name}: {values} is out of range; weights are >= 0")
+    return weights
+
+
+def _modulated(p_t: Tensor, gamma: float) -> Tensor:
+    """``(1 - p_t) ** gamma``, whose gradient stays finite at ``p_t = 1`` for ``gamma`` below 1 too."""
+    return (1 - p_t).clamp_min(torch.finfo(p_t.dtype).tiny) ** gamma
+
+
 def _in_range(name: str, value: float, low: float, high: float) -> None:
     if not low <= value < high:
         raise ConfigError(f"{name}: {value} is out of range; allowed: {low} <= {name} < {high}")
@@ -33,8 +48,7 @@ class CrossEntropy(nn.Module):
         _in_range("label_smoothing", label_smoothing, 0, 1)
         self.label_smoothing = label_smoothing
         self.class_weights: Tensor | None
-        weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
-        self.register_buffer("class_weights", weights, persistent=False)
+        self.register_buffer("class_weights", _weights("class_weights", class_weights), persistent=False)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Mean over the batch.
@@ -56,7 +70,7 @@ class BinaryCrossEntropy(nn.Module):
     """Cross entropy of independent yes/no targets, computed from logits.
 
     Args:
-        positive_weight: Weight > 0 of the positive targets (one number, or one a label).
+        positive_weight: Weight >= 0 of the positive targets (one number, or one a label).
         label_smoothing: Moves targets from 0 and 1 towards 0.5 by this share, in [0, 1).
     """
 
@@ -65,8 +79,7 @@ class BinaryCrossEntropy(nn.Module):
         _in_range("label_smoothing", label_smoothing, 0, 1)
         self.label_smoothing = label_smoothing
         self.positive_weight: Tensor | None
-        weight = None if positive_weight is None else torch.tensor(positive_weight, dtype=torch.float32)
-        self.register_buffer("positive_weight", weight, persistent=False)
+        self.register_buffer("positive_weight", _weights("positive_weight", positive_weight), persistent=False)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Mean over batch and labels.
@@ -74,11 +87,17 @@ class BinaryCrossEntropy(nn.Module):
         Args:
             logits: ``(N,)`` or ``(N, L)``.
             targets: The same shape, in [0, 1].
+
+        Raises:
+            ConfigError: If there are several weights, but not one a label.
         """
+        weight = self.positive_weight
+        if weight is not None and weight.ndim and weight.shape != logits.shape[1:]:
+            raise ConfigError(f"positive_weight: {len(weight)} weights for {math.prod(logits.shape[1:])} labels")
         targets = targets.to(logits.dtype)
         if self.label_smoothing:
             targets = targets * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
-        return F.binary_cross_entropy_with_logits(logits, targets, pos_weight=self.positive_weight)
+        return F.binary_cross_entropy_with_logits(logits, targets, pos_weight=weight)
 
 
 class Focal(nn.Module):
@@ -98,8 +117,9 @@ class Focal(nn.Module):
             raise ConfigError(f"gamma: {gamma} is out of range; allowed: gamma >= 0")
         self.gamma = gamma
         self.alpha: Tensor | None
-        weight = None if alpha is None else torch.tensor(alpha, dtype=torch.float32)
-        self.register_buffer("alpha", weight, persistent=False)
+        if isinstance(alpha, int | float) and not 0 <= alpha <= 1:
+            raise ConfigError(f"alpha: {alpha} is out of range; allowed: 0 <= alpha <= 1, or a list of weights")
+        self.register_buffer("alpha", _weights("alpha", alpha), persistent=False)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Mean over the batch (and labels).
@@ -117,7 +137,7 @@ class Focal(nn.Module):
             raise ConfigError(f"alpha: needs a list of one weight for each of the {logits.shape[1]} classes")
         log_p = F.log_softmax(logits, dim=1).gather(1, targets[:, None]).squeeze(1)
         weight = 1.0 if self.alpha is None else self.alpha[targets]
-        return (-weight * (1 - log_p.exp()) ** self.gamma * log_p).mean()
+        return (-weight * _modulated(log_p.exp(), self.gamma) * log_p).mean()
 
     def _binary(self, logits: Tensor, targets: Tensor) -> Tensor:
         if self.alpha is not None and self.alpha.ndim:
@@ -126,7 +146,7 @@ class Focal(nn.Module):
         p = logits.sigmoid()
         p_t = p * targets + (1 - p) * (1 - targets)
         weight = 1.0 if self.alpha is None else self.alpha * targets + (1 - self.alpha) * (1 - targets)
-        return (weight * (1 - p_t) ** self.gamma * cross_entropy).mean()
+        return (weight * _modulated(p_t, self.gamma) * cross_entropy).mean()
 
 
 class LogCosh(nn.Module):

@@ -59,20 +59,24 @@ class Regularizer:
         self.parameters = parameters
 
     def select(self, module: nn.Module) -> Iterator[nn.Parameter]:
-        """The trainable parameters that this regularizer acts on.
+        """The trainable parameters that this regularizer acts on, each once, also where layers share them.
 
         Raises:
             ConfigError: If a pattern matches no parameter.
         """
         if isinstance(self.parameters, list):
-            names = [n for n, _ in module.named_parameters()]
+            names = [n for n, _ in module.named_parameters(remove_duplicate=False)]
             for pattern in self.parameters:
                 if not any(fnmatchcase(n, pattern) for n in names):
                     raise ConfigError(f"parameters: {pattern!r} matches none of {', '.join(names)}")
+        seen: set[int] = set()
         for prefix, owner in module.named_modules():
             for name, parameter in owner.named_parameters(recurse=False):
                 full = f"{prefix}.{name}" if prefix else name
-                if parameter.requires_grad and self._selects(owner, name, full, parameter):
+                if id(parameter) in seen or not parameter.requires_grad:
+                    continue
+                if self._selects(owner, name, full, parameter):
+                    seen.add(id(parameter))
                     yield parameter
 
     def _selects(self, owner: nn.Module, name: str, full: str, parameter: nn.Parameter) -> bool:

@@ -34,6 +34,13 @@ def cosine_factor(progress: float, min_factor: float) -> float:
     return min_factor + (1 - min_factor) * (1 + math.cos(math.pi * progress)) / 2
 
 
+def _steps(epochs: float, steps_per_epoch: float) -> float:
+    """Epochs in steps; none are 0 steps, however long an epoch is."""
+    if epochs and math.isinf(steps_per_epoch):
+        raise ConfigError("warmup_epochs: the data do not know how many batches an epoch has; set it to 0")
+    return epochs * steps_per_epoch if epochs else 0.0
+
+
 def _schedule(optimizer: Optimizer, warmup_steps: float, factor: Callable[[int], float]) -> LRScheduler:
     if warmup_steps < 0:
         raise ConfigError(f"warmup_epochs: must be >= 0, got {warmup_steps} steps")
@@ -49,9 +56,17 @@ def _progress(total_steps: float, warmup_steps: float) -> Callable[[int], float]
     return lambda step: min(1.0, max(0.0, (step - warmup_steps) / (total_steps - warmup_steps)))
 
 
+def _check_epochs(steps_per_epoch: float) -> None:
+    if math.isinf(steps_per_epoch):
+        raise ConfigError(
+            "this schedule counts epochs, and the data do not know how many batches one has; "
+            "set trainer.limit_train_batches, or take a schedule of trainer.max_steps (cosine, linear)"
+        )
+
+
 def constant(optimizer: Optimizer, steps_per_epoch: float, warmup_epochs: float = 0) -> LRScheduler:
     """The same rate throughout, after a linear warm-up."""
-    return _schedule(optimizer, warmup_epochs * steps_per_epoch, lambda step: 1.0)
+    return _schedule(optimizer, _steps(warmup_epochs, steps_per_epoch), lambda step: 1.0)
 
 
 def step(
@@ -60,8 +75,11 @@ def step(
     """Multiplies the rate by ``gamma`` after every ``step_size`` epochs."""
     if step_size < 1:
         raise ConfigError(f"step_size: {step_size} is out of range; allowed: at least 1 epoch")
+    _check_epochs(steps_per_epoch)
     return _schedule(
-        optimizer, warmup_epochs * steps_per_epoch, lambda step: gamma ** int(step // steps_per_epoch // step_size)
+        optimizer,
+        _steps(warmup_epochs, steps_per_epoch),
+        lambda step: gamma ** int(step // steps_per_epoch // step_size),
     )
 
 
@@ -69,7 +87,10 @@ def exponential(
     optimizer: Optimizer, steps_per_epoch: float, gamma: float = 0.95, warmup_epochs: float = 0
 ) -> LRScheduler:
     """Multiplies the rate by ``gamma`` after every epoch."""
-    return _schedule(optimizer, warmup_epochs * steps_per_epoch, lambda step: gamma ** int(step // steps_per_epoch))
+    _check_epochs(steps_per_epoch)
+    return _schedule(
+        optimizer, _steps(warmup_epochs, steps_per_epoch), lambda step: gamma ** int(step // steps_per_epoch)
+    )
 
 
 def linear(
@@ -80,8 +101,10 @@ def linear(
     warmup_epochs: float = 0,
 ) -> LRScheduler:
     """A straight line down to ``min_factor`` times the rate at the end of the training."""
-    progress = _progress(total_steps, warmup_epochs * steps_per_epoch)
-    return _schedule(optimizer, warmup_epochs * steps_per_epoch, lambda step: 1 - (1 - min_factor) * progress(step))
+    progress = _progress(total_steps, _steps(warmup_epochs, steps_per_epoch))
+    return _schedule(
+        optimizer, _steps(warmup_epochs, steps_per_epoch), lambda step: 1 - (1 - min_factor) * progress(step)
+    )
 
 
 def cosine(
@@ -92,8 +115,10 @@ def cosine(
     warmup_epochs: float = 0,
 ) -> LRScheduler:
     """Half a cosine down to ``min_factor`` times the rate at the end of the training."""
-    progress = _progress(total_steps, warmup_epochs * steps_per_epoch)
-    return _schedule(optimizer, warmup_epochs * steps_per_epoch, lambda step: cosine_factor(progress(step), min_factor))
+    progress = _progress(total_steps, _steps(warmup_epochs, steps_per_epoch))
+    return _schedule(
+        optimizer, _steps(warmup_epochs, steps_per_epoch), lambda step: cosine_factor(progress(step), min_factor)
+    )
 
 
 def one_cycle(
@@ -103,10 +128,13 @@ def one_cycle(
     div_factor: float = 25.0,
     final_div_factor: float = 1e4,
 ) -> LRScheduler:
-    """Up to the optimizer's rate and down again, momentum the other way (Smith 2018, torch's ``OneCycleLR``)."""
+    """Up to the optimizer's rate and down again, momentum the other way (Smith 2018, torch's ``OneCycleLR``).
+
+    An optimizer without momentum (``sgd`` by itself) stays without.
+    """
     _progress(total_steps, 0)
     rates = [group["lr"] for group in optimizer.param_groups]
-    momentum = "momentum" in optimizer.defaults or "betas" in optimizer.defaults
+    momentum = bool(optimizer.defaults.get("momentum")) or "betas" in optimizer.defaults
     return OneCycleLR(
         optimizer,
         max_lr=rates,

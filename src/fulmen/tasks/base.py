@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 import torch
@@ -28,6 +31,7 @@ class Task(nn.Module, ABC):
     Attributes:
         num_outputs: Width of the network's output.
         class_names: Name of each class, label or output.
+        metric_names: Under which names the metrics give their values: ``f1``, or ``f1/cat`` and ``f1/dog``.
     """
 
     name: TaskName
@@ -48,7 +52,7 @@ class Task(nn.Module, ABC):
         with at("loss"):
             self.criterion: nn.Module = build("losses", self.default_loss if loss is None else loss)
         self._metrics = list(self.default_metrics) if metrics is None else metrics
-        self.metrics()  # a wrong spec is found now, not at the first epoch's end
+        self.metric_names = self._try_metrics()
 
     def width(self, num_outputs: int, class_names: list[str] | None) -> int:
         """The network's width for what the data declare."""
@@ -72,17 +76,51 @@ class Task(nn.Module, ABC):
         for i, spec in enumerate(self._metrics):
             with at(f"metrics[{i}]"):
                 key, metric = self._metric(spec)
-                if key in made:
+                if key in made or key == "loss":
                     raise ConfigError(f"the name {key!r} is taken; add `log_as: another_name` to one of them")
                 made[key] = metric
-        return MetricCollection(made)
+        return MetricCollection({**made}, compute_groups=compute_groups(made))
+
+    def _try_metrics(self) -> list[str]:
+        """Runs the metrics on a made-up batch, so that one that cannot work is found before training.
+
+        Returns:
+            The names of their values.
+        """
+        with torch.device("cpu"), warnings.catch_warnings():
+            logits, targets = self.align(*self.example())
+            names = []
+            for key, metric in self.metrics().items():
+                warnings.simplefilter("ignore")  # of a batch that is not real
+                try:
+                    metric.update(self.scores(logits), targets)
+                    names += list(self.named_values(str(key), metric.compute()))
+                except ConfigError:
+                    raise
+                except (RuntimeError, ValueError, TypeError, IndexError) as error:
+                    raise ConfigError(f"metrics: {key!r} does not fit a {self.name} task: {error}") from error
+        return names
+
+    def named_values(self, key: str, value: Tensor) -> dict[str, Tensor]:
+        """A metric's result under the names by which it is logged: one, or one a class.
+
+        Raises:
+            ConfigError: If it is neither a number nor one a class.
+        """
+        if isinstance(value, Tensor) and value.ndim == 0:
+            return {key: value}
+        if isinstance(value, Tensor) and value.shape == (len(self.class_names),):
+            return {f"{key}/{name}": number for name, number in zip(self.class_names, value, strict=True)}
+        shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        raise ConfigError(f"metrics: {key!r} gives a result of shape {shape}, not a number or one a class")
 
     def _metric(self, spec: object) -> tuple[str, Metric]:
         metric: Metric = build("metrics", spec, **self.metric_arguments(), validate_args=False)
         if isinstance(spec, str | dict):
             name, options = read("metrics", spec)
             return str(options.get("log_as", name.rpartition(":")[2].rpartition(".")[2])), metric
-        return type(metric).__name__, metric
+        # an object is copied: training, validation and test each count for themselves
+        return type(metric).__name__, metric.clone() if metric is spec else metric
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The loss of a batch, a scalar.
@@ -92,6 +130,10 @@ class Task(nn.Module, ABC):
             targets: As the data give them.
         """
         return self.criterion(*self.align(logits, targets))  # type: ignore[no-any-return]
+
+    @abstractmethod
+    def example(self) -> tuple[Tensor, Tensor]:
+        """Logits ``(N, num_outputs)`` and targets of a made-up batch, as network and data would give them."""
 
     @abstractmethod
     def align(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -125,6 +167,27 @@ class Task(nn.Module, ABC):
                 f"{network} gives an output of shape {tuple(logits.shape)}; a {self.name} task with "
                 f"{self.num_outputs} outputs needs {expected} (N samples, num_outputs)"
             )
+
+
+def compute_groups(metrics: Mapping[str, Metric]) -> list[list[str]]:
+    """Names of metrics that gather the same states, which need to be gathered only once.
+
+    torchmetrics finds such groups by comparing states after the first batch, where metrics that differ (by a
+    threshold, by ``top_k``) may agree by chance and would then share one state for good. Here those form a
+    group that run the same ``update`` with the same options of the class that defines it.
+
+    >>> from torchmetrics.classification import BinaryF1Score, BinaryPrecision
+    >>> compute_groups({"f1": BinaryF1Score(), "p": BinaryPrecision(), "p9": BinaryPrecision(threshold=0.9)})
+    [['f1', 'p'], ['p9']]
+    """
+    groups: dict[object, list[str]] = {}
+    for name, metric in metrics.items():
+        owner = next(c for c in type(metric).__mro__ if "update" in vars(c))
+        options = [p.name for p in inspect.signature(owner).parameters.values() if p.kind is not p.VAR_KEYWORD]
+        known = all(hasattr(metric, option) for option in options)
+        key = (owner, *(repr(getattr(metric, option)) for option in options)) if known else name
+        groups.setdefault(key, []).append(name)
+    return list(groups.values())
 
 
 def check_finite(targets: Tensor) -> None:

@@ -10,6 +10,13 @@ from torch import Tensor
 from fulmen.core.errors import ConfigError, DataError
 from fulmen.tasks.base import Task, TaskName
 
+_EXAMPLES = 16  # samples in a made-up batch
+
+
+def _check_one_each(targets: Tensor, what: str) -> None:
+    if targets.numel() != len(targets):
+        raise DataError(f"targets of a {what} task are (N,), one class a sample; got {tuple(targets.shape)}")
+
 
 def _check_classes(targets: Tensor, count: int, what: str) -> None:
     if targets.is_floating_point() and not torch.equal(targets, targets.round()):
@@ -35,6 +42,8 @@ class Multiclass(Task):
     def width(self, num_outputs: int, class_names: list[str] | None) -> int:
         """One output a class; data that declare one yes/no output have two classes."""
         width = len(class_names) if class_names else num_outputs
+        if num_outputs not in (1, width):
+            raise ConfigError(f"class_names: {width} names for {num_outputs} outputs")
         if width < 2:
             raise ConfigError(f"task: multiclass needs at least 2 classes, the data have {width}")
         return width
@@ -42,6 +51,11 @@ class Multiclass(Task):
     def metric_arguments(self) -> dict[str, Any]:
         """``task`` and ``num_classes``."""
         return {"task": "multiclass", "num_classes": self.num_outputs}
+
+    def example(self) -> tuple[Tensor, Tensor]:
+        """Logits ``(N, C)`` and targets ``(N,)`` of all classes in turn."""
+        logits = torch.linspace(-1, 1, _EXAMPLES * self.num_outputs).reshape(_EXAMPLES, -1)
+        return logits, torch.arange(_EXAMPLES) % self.num_outputs
 
     def align(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Logits ``(N, C)``, targets ``(N,)`` int64."""
@@ -57,6 +71,7 @@ class Multiclass(Task):
 
     def check_targets(self, targets: Tensor) -> None:
         """Raises :class:`DataError` if a target is no class."""
+        _check_one_each(targets, self.name)
         _check_classes(targets, self.num_outputs, self.name)
 
 
@@ -82,6 +97,10 @@ class Binary(Task):
         """``task``."""
         return {"task": "binary"}
 
+    def example(self) -> tuple[Tensor, Tensor]:
+        """Logits ``(N, 1)`` and targets ``(N,)``, 0 and 1 in turn."""
+        return torch.linspace(-1, 1, _EXAMPLES)[:, None], torch.arange(_EXAMPLES) % 2
+
     def align(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Both ``(N,)``; targets int64."""
         return logits.flatten(), targets.flatten().long()
@@ -97,6 +116,7 @@ class Binary(Task):
 
     def check_targets(self, targets: Tensor) -> None:
         """Raises :class:`DataError` if a target is neither 0 nor 1."""
+        _check_one_each(targets, self.name)
         _check_classes(targets, 2, self.name)
 
 
@@ -107,9 +127,20 @@ class Multilabel(Task):
     default_loss = "binary_cross_entropy"
     default_metrics = ("accuracy", "f1")
 
+    def width(self, num_outputs: int, class_names: list[str] | None) -> int:
+        """One output a label."""
+        if class_names is not None and len(class_names) != num_outputs:
+            raise ConfigError(f"class_names: {len(class_names)} names for {num_outputs} labels")
+        return num_outputs
+
     def metric_arguments(self) -> dict[str, Any]:
         """``task`` and ``num_labels``."""
         return {"task": "multilabel", "num_labels": self.num_outputs}
+
+    def example(self) -> tuple[Tensor, Tensor]:
+        """Logits and targets ``(N, L)``, 0 and 1 in turn."""
+        places = torch.arange(_EXAMPLES)[:, None] + torch.arange(self.num_outputs)
+        return places.float() / len(places) - 1, places % 2
 
     def align(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Both ``(N, L)``; targets int64."""

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from fulmen.core.errors import ConfigError
 from fulmen.tasks.base import Task
 
 
@@ -60,7 +59,7 @@ class Meter(nn.Module):
 
     def names(self) -> list[str]:
         """Under which names :meth:`compute` gives its values."""
-        return ["loss", *self.metrics.keys(keep_base=True)]
+        return ["loss", *self._task[0].metric_names]
 
     def update(self, loss: Tensor, logits: Tensor, targets: Tensor, padded: bool = False) -> None:
         """Adds a batch.
@@ -94,20 +93,10 @@ class Meter(nn.Module):
                     setattr(metric, name, default.clone().to(state.device))
 
     def compute(self) -> dict[str, Tensor]:
-        """The values, over all processes: ``loss`` and each metric; one that has a value a class gives one a name.
-
-        Raises:
-            ConfigError: If a metric gives neither a number nor one a class.
-        """
+        """The values, over all processes: ``loss`` and each metric, one that has a value a class under its names."""
         values = {"loss": self.loss.compute()}
         for key, value in self.metrics.compute().items():
-            if value.ndim == 0:
-                values[key] = value
-            elif value.shape == (len(self._task[0].class_names),):
-                pairs = zip(self._task[0].class_names, value, strict=True)
-                values |= {f"{key}/{name}": number for name, number in pairs}
-            else:
-                raise ConfigError(f"metrics: {key!r} gives a result of shape {tuple(value.shape)}, not a number")
+            values |= self._task[0].named_values(key, value)
         return values
 
     def reset(self) -> None:

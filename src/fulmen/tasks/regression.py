@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
+from torchmetrics import ConcordanceCorrCoef, Metric, PearsonCorrCoef, SpearmanCorrCoef
 
-from fulmen.core.errors import DataError
+from fulmen.core.errors import ConfigError, DataError
 from fulmen.tasks.base import Task, TaskName, check_finite
+
+_ONE_EACH = (ConcordanceCorrCoef, PearsonCorrCoef, SpearmanCorrCoef)
 
 
 class Regression(Task):
@@ -17,13 +21,34 @@ class Regression(Task):
     default_loss = "mse"
     default_metrics = ("mae", "rmse", "r2")
 
+    def width(self, num_outputs: int, class_names: list[str] | None) -> int:
+        """One output a value."""
+        if class_names is not None and len(class_names) != num_outputs:
+            raise ConfigError(
+                f"task: regression needs one name a value; the data have {num_outputs} outputs and the classes "
+                f"{', '.join(class_names)}. Are they classes? Then leave the task out"
+            )
+        return num_outputs
+
     def default_names(self) -> list[str]:
         """``value``, or ``value_0`` to ``value_{K-1}``."""
         return ["value"] if self.num_outputs == 1 else [f"value_{i}" for i in range(self.num_outputs)]
 
     def metric_arguments(self) -> dict[str, Any]:
-        """Nothing: torchmetrics' regression metrics average over outputs by themselves."""
-        return {}
+        """``task``, so that metrics of classes are refused; most others average over outputs by themselves."""
+        return {"task": "regression"}
+
+    def _metric(self, spec: object) -> tuple[str, Metric]:
+        key, metric = super()._metric(spec)
+        if self.num_outputs > 1 and isinstance(metric, _ONE_EACH) and metric.num_outputs == 1:
+            # these do not average: they give one number an output, if they know how many there are
+            metric = type(metric)(num_outputs=self.num_outputs)
+        return key, metric
+
+    def example(self) -> tuple[Tensor, Tensor]:
+        """Predictions and targets ``(N, K)``."""
+        values = torch.linspace(1, 2, 16 * self.num_outputs).reshape(16, -1)
+        return values, values.square()
 
     def align(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Both ``(N, K)``, or ``(N,)`` for one output; targets in the type of the predictions."""
