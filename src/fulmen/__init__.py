@@ -11,13 +11,14 @@ from fulmen.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from fulmen.core.batch import *  # noqa: F403
+    from fulmen.core.spec import *  # noqa: F403
     from fulmen.data import *  # noqa: F403
     from fulmen.modules import *  # noqa: F403
     from fulmen.networks import *  # noqa: F403
     from fulmen.nn import *  # noqa: F403
     from fulmen.tasks import *  # noqa: F403
 
-_ROOMS = ("core.batch", "nn", "networks", "data", "tasks", "modules")
+_ROOMS = ("core.batch", "core.spec", "nn", "networks", "data", "tasks", "modules")
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,6 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from fulmen.core.errors import ConfigError
-from fulmen.data import SupervisedDataModule
 
 SUFFIXES = (".csv", ".parquet")
 
@@ -66,8 +65,9 @@ class PredictionWriter(Callback):
 
     def _samples(self, trainer: Trainer, columns: dict[str, Tensor]) -> Sequence[object]:
         data = trainer.datamodule  # type: ignore[attr-defined]
-        if isinstance(data, SupervisedDataModule) and "index" in columns:
-            return data.identity(data.predicted_split, columns["index"])
+        if hasattr(data, "identity") and "index" in columns:  # as SupervisedDataModule has it
+            named: Sequence[object] = data.identity(data.predicted_split, columns["index"])
+            return named
         return range(len(columns["prediction"]))
 
     def _names(self, module: LightningModule) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from fulmen.cli.runs import config_name
+from fulmen.cli.runs import ROOT, config_name
 from fulmen.core import provenance
 from fulmen.core.errors import ConfigError
 
@@ -49,16 +49,23 @@ class Invocation:
         """The name that runs are kept under."""
         return config_name(next(iter(self.configs), None))
 
+    @property
+    def runs_root(self) -> str:
+        """The folder of all runs."""
+        given = [(config.get("trainer") or {}).get("default_root_dir") for config in self.configs.values()]
+        return next((g for g in [self.option("--trainer.default_root_dir"), *reversed(given)] if g), ROOT)
+
+    def option(self, name: str) -> str | None:
+        """The last value of an option on the command line."""
+        return next((value for option, value in reversed(list(_options(self.arguments))) if option == name), None)
+
     def class_path(self, key: str) -> str | None:
         """The class that is given for ``model`` or ``data``, as it was written."""
         found = None
         for config in self.configs.values():
             given = config.get(key)
             found = given if isinstance(given, str) else (given or {}).get("class_path", found)
-        for option, value in _options(self.arguments):
-            if option in (f"--{key}", f"--{key}.class_path"):
-                found = value
-        return found
+        return self.option(f"--{key}.class_path") or self.option(f"--{key}") or found
 
 
 def _options(arguments: list[str]) -> Iterator[tuple[str, str | None]]:

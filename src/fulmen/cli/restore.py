@@ -9,7 +9,8 @@ from typing import Any
 from jsonargparse import Namespace
 from lightning.pytorch.utilities import rank_zero_info
 
-from fulmen.cli.runs import load
+from fulmen.cli.invocation import Invocation
+from fulmen.cli.runs import find_checkpoint, load
 from fulmen.core import provenance
 from fulmen.core.errors import CheckpointError
 
@@ -59,6 +60,22 @@ def prepare(config: Namespace, path: Path, evaluate: bool) -> None:
     if differences:
         taken = "taken from the checkpoint" if evaluate else "NOT taken from the checkpoint, which was trained with"
         rank_zero_info("\n".join([f"model arguments {taken}:", *differences]))
+
+
+def explain(invocation: Invocation) -> None:
+    """Looks for a better reason when a config cannot be used: a plugin that its checkpoint names and that is missing.
+
+    Raises:
+        PluginError: If that is so.
+    """
+    which = invocation.option("--ckpt_path") or (None if invocation.command == "fit" else "best")
+    if which is None:
+        return
+    try:
+        saved = load(find_checkpoint(which, Path(invocation.runs_root), invocation.name))
+    except CheckpointError:
+        return
+    provenance.compare(saved.get("fulmen", {}).get("components", []), "the checkpoint")
 
 
 def compare_facts(path: Path, data: Any, facts: tuple[str, ...]) -> None:

@@ -7,16 +7,14 @@ import logging
 import sys
 import warnings
 from contextlib import nullcontext
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import lightning.pytorch as pl
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
 from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 import fulmen.data
@@ -26,13 +24,13 @@ from fulmen.cli import restore, runs
 from fulmen.cli.invocation import Invocation
 from fulmen.cli.parser import FulmenParser
 from fulmen.cli.summary import summary
-from fulmen.core.errors import ConfigError, nearest
+from fulmen.cli.trainer import LoggerName, make_loggers, nearest_name
+from fulmen.core.errors import ConfigError, FulmenError
 from fulmen.core.restoring import restoring
 from fulmen.core.spec import check
 from fulmen.data import SupervisedDataModule
 from fulmen.modules import SupervisedModule
 
-LoggerName = Literal["auto", "csv", "tensorboard"]
 FACTS = ("num_outputs", "input_shape", "class_names", "target_type")
 """What flows from the data to the model."""
 
@@ -56,6 +54,9 @@ def run(command: str, arguments: list[str]) -> None:
         FulmenCLI(invocation)
     except MisconfigurationException as error:
         raise ConfigError(str(error)) from error
+    except FulmenError:
+        restore.explain(invocation)
+        raise
 
 
 def _quiet() -> None:
@@ -64,6 +65,8 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     # torch 2.15 deprecates what Lightning 2.6.6 calls in lightning/pytorch/utilities/_pytree.py
     warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
+    # a model that is only evaluated needs no early stopping; lightning/pytorch/trainer/call.py asks for it all the same
+    warnings.filterwarnings("ignore", ".*callbacks used to create the checkpoint need to be provided.*")
     # short epochs are usual here, and the metrics of an epoch are logged whatever log_every_n_steps is
     warnings.filterwarnings("ignore", ".*is smaller than the logging interval.*")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda r: "💡 Tip" not in r.getMessage())
@@ -119,7 +122,7 @@ class FulmenCLI(LightningCLI):
             "--output", type=str | None, default=None, help="File for predict's table, .csv or .parquet."
         )
         parser.add_argument(
-            "--provenance", type=list[dict[str, Any]] | None, default=None, help="What a saved run was made of."
+            "--provenance", type=list[dict[str, str | None]] | None, default=None, help="What a saved run was made of."
         )
         data_class = _resolve(self.invocation.class_path("data"))
         for fact in FACTS:
@@ -201,7 +204,7 @@ class FulmenCLI(LightningCLI):
         try:
             return super().instantiate_trainer(**kwargs)
         except (MisconfigurationException, ModuleNotFoundError, TypeError, ValueError) as error:
-            raise ConfigError(f"trainer: {_nearest_name(config.trainer)}{error}") from error
+            raise ConfigError(f"trainer: {nearest_name(config.trainer)}{error}") from error
 
     def _open_run(self, made: Namespace, kwargs: dict[str, Any], callbacks: list[pl.Callback]) -> None:
         config = self._section
@@ -209,7 +212,7 @@ class FulmenCLI(LightningCLI):
         self.run_folder = runs.new_run(root, self.invocation.name)
         kwargs["default_root_dir"] = str(self.run_folder)
         if config.trainer.logger is None:
-            kwargs["logger"] = _loggers(config.logger, self.run_folder)
+            kwargs["logger"] = make_loggers(config.logger, self.run_folder)
         if config.trainer.enable_checkpointing is False:
             made.checkpoint = None
         if made.checkpoint is None:
@@ -292,40 +295,6 @@ def _resolve(class_path: str | None) -> type | None:
     except (ImportError, AttributeError):
         return None
     return found if isinstance(found, type) else None
-
-
-def _loggers(names: str | list[str] | None, folder: Path) -> list[Logger] | bool:
-    if not names:
-        return False
-    tensorboard = find_spec("tensorboard") is not None
-    if names == "auto":
-        names = ["csv", "tensorboard"] if tensorboard else ["csv"]
-    made: list[Logger] = []
-    for name in [names] if isinstance(names, str) else names:
-        place: dict[str, Any] = {
-            "save_dir": str(folder.parent.parent),
-            "name": folder.parent.name,
-            "version": int(folder.name.removeprefix("version_")),
-        }
-        if name == "tensorboard" and not tensorboard:
-            raise ConfigError("logger: tensorboard is not installed: pip install tensorboard, or use logger: csv")
-        made.append(CSVLogger(**place) if name == "csv" else TensorBoardLogger(**place))
-    return made
-
-
-def _nearest_name(trainer: Namespace) -> str:
-    """What a misspelt strategy or accelerator may have meant."""
-    from lightning.pytorch.accelerators import AcceleratorRegistry
-    from lightning.pytorch.strategies import StrategyRegistry
-
-    known = {
-        "strategy": {"auto", *StrategyRegistry.available_strategies()},
-        "accelerator": {"auto", "gpu", *AcceleratorRegistry.available_accelerators()},
-    }
-    for key, names in known.items():
-        if isinstance(trainer[key], str) and trainer[key] not in names:
-            return f"{key}: did you mean {nearest(trainer[key], names)!r}? "
-    return ""
 
 
 def _numbers(metrics: Any) -> dict[str, float]:

@@ -41,8 +41,8 @@ BASES = {
     "metrics": "torchmetrics:Metric",
     "optimizers": "torch.optim:Optimizer",
     "schedules": "torch.optim.lr_scheduler:LRScheduler",
-    "image_augmentations": "builtins:object",
-    "text_augmentations": "builtins:object",
+    "image_augmentations": "albumentations:BasicTransform",
+    "text_augmentations": "nlpaug.base_augmenter:Augmenter",
 }
 """What a component of each kind is, ``module:class``; imported only to check a dotted path."""
 
@@ -211,7 +211,7 @@ class Registry:
         """
         distribution, _, bare = name.rpartition(":")
         if "." in bare and not distribution:
-            found = [self._dotted(kind, name)]
+            found = [self.by_path(kind, name)]
         else:
             found = [
                 c
@@ -230,7 +230,8 @@ class Registry:
             raise PluginError(f"{KINDS[kind]} {name!r} is provided by {providers}; write {spellings} to pick one")
         return usable[0]
 
-    def _dotted(self, kind: str, path: str) -> Component:
+    def by_path(self, kind: str, path: str) -> Component:
+        """The component that a dotted path means, and the distribution that it comes from; imports nothing."""
         module, _, attribute = path.rpartition(".")
         top = path.partition(".")[0]
         owners = {name: version(name) for name in _owners().get(top, ())}

@@ -17,6 +17,16 @@ from typing import TYPE_CHECKING, Annotated, Any, get_origin, get_type_hints
 from fulmen.core.errors import ConfigError, FulmenError, SpecError, nearest, unknown
 from fulmen.core.registry import KINDS, Component, registry
 
+__all__ = [
+    "ActivationSpec",
+    "LossSpec",
+    "MetricSpecs",
+    "OptimizerSpec",
+    "RegularizerSpecs",
+    "ScheduleSpec",
+    "build",
+]
+
 if TYPE_CHECKING:
     Spec = object
     Specs = list[Any] | None

@@ -37,7 +37,8 @@ class IrisData(ArrayData):
     def __init__(self, **kwargs: Any) -> None:
         from sklearn.datasets import load_iris
 
-        super().__init__(*_table(load_iris()), **kwargs)
+        table = load_iris()
+        super().__init__(table.data, table.target, class_names=[str(n) for n in table.target_names], **kwargs)
 
 
 class WineData(ArrayData):
@@ -50,7 +51,8 @@ class WineData(ArrayData):
     def __init__(self, **kwargs: Any) -> None:
         from sklearn.datasets import load_wine
 
-        super().__init__(*_table(load_wine()), **kwargs)
+        table = load_wine()
+        super().__init__(table.data, table.target, class_names=[str(n) for n in table.target_names], **kwargs)
 
 
 class BreastCancerData(ArrayData):
@@ -63,7 +65,8 @@ class BreastCancerData(ArrayData):
     def __init__(self, **kwargs: Any) -> None:
         from sklearn.datasets import load_breast_cancer
 
-        super().__init__(*_table(load_breast_cancer()), **kwargs)
+        table = load_breast_cancer()
+        super().__init__(table.data, table.target, class_names=[str(n) for n in table.target_names], **kwargs)
 
 
 class DiabetesData(ArrayData):
@@ -78,10 +81,6 @@ class DiabetesData(ArrayData):
 
         diabetes = load_diabetes()
         super().__init__(diabetes.data, diabetes.target, target_type="regression", **kwargs)
-
-
-def _table(bunch: Any) -> tuple[Any, Any, list[str]]:
-    return bunch.data, bunch.target, [str(name) for name in bunch.target_names]
 
 
 class MoonsData(ArrayData):

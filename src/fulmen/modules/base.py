@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 
 from fulmen.core import provenance
 from fulmen.core.batch import PADDING, Batch
-from fulmen.core.errors import CheckpointError, ConfigError
+from fulmen.core.errors import ConfigError
 from fulmen.core.restoring import restoring
 from fulmen.core.spec import (
     LossSpec,
@@ -28,18 +27,18 @@ from fulmen.core.spec import (
     at,
     build,
     check,
-    primitive,
     recording,
 )
 from fulmen.modules.optimizers import learning_rates, make_optimizer, make_schedule
+from fulmen.modules.penalties import add_penalties
 from fulmen.modules.preflight import check_before_fit
+from fulmen.modules.saving import check_loadable, class_path, keep_primitives, module_component
 from fulmen.nn.regularizers import Regularizer
 from fulmen.tasks import Task, make_task
 from fulmen.tasks.base import TaskName
 from fulmen.tasks.meter import Meter
 
 Stage = Literal["train", "val", "test"]
-_SAFE = (type(None), bool, int, float, str)
 
 
 class SupervisedModule(LightningModule):
@@ -94,13 +93,13 @@ class SupervisedModule(LightningModule):
             warnings.filterwarnings("ignore", ".*is an instance of `nn.Module`.*")
             self.save_hyperparameters()
         self._given = dict(self.hparams)
-        self._objects = self._keep_primitives()
+        self._objects = keep_primitives(self)
         if num_outputs is None:
             raise ConfigError("num_outputs: give the number of classes, labels or values (the data did not)")
         self._input_shape = None if input_shape is None else tuple(input_shape)
         self._optimizer, self._schedule = optimizer, schedule
         with recording() as used:
-            used += check(type(self), self.hparams)
+            used += [*module_component(type(self)), *check(type(self), self.hparams)]
             self.task: Task = make_task(task or target_type or "multiclass", num_outputs, class_names, loss, metrics)
             self.regularizers = self._make_regularizers(regularizers or [])
             self.network = self._make_network()
@@ -271,19 +270,8 @@ class SupervisedModule(LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Adds the gradient of the penalties to the parameters' gradients (see :mod:`fulmen.nn.regularizers`)."""
-        if not self.regularizers:
-            return
-        with torch.enable_grad(), torch.autocast(self.device.type, enabled=False):
-            terms = [t for t in (r.penalty(self) for r in self.regularizers) if t is not None]
-            if not terms:
-                return
-            penalty = torch.stack([_whole(t) for t in terms]).sum()
-            parameters = [p for group in optimizer.param_groups for p in group["params"]]
-            gradients = torch.autograd.grad(penalty, parameters, allow_unused=True)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            if gradient is not None:
-                parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
-        if self._is_log_step():
+        penalty = add_penalties(self, self.regularizers, optimizer)
+        if penalty is not None and self._is_log_step():
             self.log("train/penalty", penalty.detach())
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
@@ -299,7 +287,7 @@ class SupervisedModule(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Writes what the model was made of."""
         checkpoint["fulmen"] = {
-            "class_path": f"{type(self).__module__}.{type(self).__qualname__}",
+            "class_path": class_path(type(self)),
             "components": self.components,
             "objects": self._objects,
         }
@@ -324,34 +312,9 @@ class SupervisedModule(LightningModule):
         """
         kwargs.setdefault("weights_only", True)
         if isinstance(checkpoint_path, str | Path) and Path(checkpoint_path).is_file():
-            saved = torch.load(checkpoint_path, map_location="cpu", weights_only=True, mmap=True).get("fulmen", {})
-            provenance.compare(saved.get("components", []), str(checkpoint_path))
-            missing = [name for name in saved.get("objects", []) if name not in kwargs]
-            if missing:
-                given = ", ".join(f"{name}=..." for name in missing)
-                raise CheckpointError(
-                    f"{checkpoint_path} was made with objects, which no checkpoint holds: give them again, "
-                    f"{cls.__name__}.load_from_checkpoint(path, {given})"
-                )
+            check_loadable(cls, Path(checkpoint_path), given=set(kwargs))
         with restoring():
             return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
-
-    def _keep_primitives(self) -> list[str]:
-        """Turns saved classes into dotted paths, and drops objects, which no safe checkpoint can hold.
-
-        Returns:
-            The names of the arguments that were dropped.
-        """
-        dropped = []
-        for name, value in list(self.hparams.items()):
-            plain = primitive(value)
-            if _is_primitive(plain):
-                self.hparams[name] = plain
-            else:
-                del self.hparams[name]
-                dropped.append(name)
-        self._hparams_initial = copy.deepcopy(self.hparams)
-        return dropped
 
     def _make_regularizers(self, specs: Sequence[object]) -> list[Regularizer]:
         made = []
@@ -369,16 +332,3 @@ class SupervisedModule(LightningModule):
                 "self.hparams, not from attributes that are set after super().__init__()."
             )
             raise
-
-
-def _is_primitive(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return all(isinstance(k, str) and _is_primitive(v) for k, v in value.items())
-    if isinstance(value, list | tuple):
-        return all(map(_is_primitive, value))
-    return type(value) in _SAFE
-
-
-def _whole(penalty: Tensor) -> Tensor:
-    """A penalty of sharded parameters (FSDP2, tensor parallel) as an ordinary tensor."""
-    return penalty.full_tensor() if hasattr(penalty, "full_tensor") else penalty

@@ -87,7 +87,7 @@ class CNN(nn.Module):
         initialize(self.head, initialization, None)
 
     def _check(self, channels: Sequence[int], convolutions: int, kernel_size: int, dropout: float) -> None:
-        if self.dims > len(_CONV):
+        if not 1 <= self.dims <= len(_CONV):
             raise ConfigError(f"input_shape: {self.shape} is no image (C, H, W), signal (C, L) or vector (L,)")
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ConfigError(f"kernel_size: {kernel_size} is not allowed; kernels have an odd side (1, 3, 5, ...)")

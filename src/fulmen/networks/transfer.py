@@ -65,7 +65,18 @@ class Transfer(nn.Module):
         self.model = _create(backbone, num_classes=num_outputs, in_chans=input_shape[0], **source, **options)
         if saved is not None:
             _check_loaded(self.model, saved, str(weights), backbone)
+        self._reset_head()
         self._freeze(freeze)
+
+    def _reset_head(self) -> None:
+        """Starts the head as torch starts a linear layer.
+
+        Some timm families draw a head's weights by its number of outputs (MobileNet's from [-1, 1] for one
+        output), which a short training of the head alone cannot undo.
+        """
+        for layer in self._classifier().modules():
+            if isinstance(layer, nn.Linear | nn.Conv2d):
+                layer.reset_parameters()
 
     def _freeze(self, freeze: Literal["all", "none"] | int) -> None:
         if freeze == "none" or freeze == 0:
@@ -164,7 +175,7 @@ def _create(backbone: str, **options: Any) -> Any:
     try:
         return timm.create_model(backbone, **options)
     except (RuntimeError, TypeError, ValueError, AssertionError) as error:
-        given = ", ".join(f"{k}={v!r}" for k, v in options.items())
+        given = ", ".join(f"{k}={v!r}" for k, v in options.items() if k != "pretrained_cfg_overlay")
         raise ConfigError(f"backbone: timm's {backbone!r} refuses ({given}): {error}") from error
     except OSError as error:  # huggingface_hub's and requests' errors derive from it
         raise ConfigError(

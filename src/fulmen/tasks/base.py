@@ -79,7 +79,10 @@ class Task(nn.Module, ABC):
                 if key in made or key == "loss":
                     raise ConfigError(f"the name {key!r} is taken; add `log_as: another_name` to one of them")
                 made[key] = metric
-        return MetricCollection({**made}, compute_groups=compute_groups(made))
+        try:
+            return MetricCollection({**made}, compute_groups=compute_groups(made))
+        except KeyError as error:  # nn.Module's: it has a dot, or is one of the collection's own attributes
+            raise ConfigError(f"metrics: a name cannot be used, take another `log_as`: {error.args[0]}") from error
 
     def _try_metrics(self) -> list[str]:
         """Runs the metrics on a made-up batch, so that one that cannot work is found before training.

@@ -90,7 +90,8 @@ class Meter(nn.Module):
                 if isinstance(state, list):
                     setattr(metric, name, [part[:0] for part in state])
                 elif isinstance(default, Tensor):
-                    setattr(metric, name, default.clone().to(state.device))
+                    # some states start as a number and become a vector, one number an output
+                    setattr(metric, name, default.to(state.device).expand_as(state).clone())
 
     def compute(self) -> dict[str, Tensor]:
         """The values, over all processes: ``loss`` and each metric, one that has a value a class under its names."""
