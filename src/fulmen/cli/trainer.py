@@ -20,7 +20,7 @@ def make_loggers(names: str | list[str] | None, folder: Path) -> list[Logger] | 
     """The loggers of a run.
 
     Args:
-        names: ``csv``, ``tensorboard``, a list of them, ``auto`` (CSV, and TensorBoard where it is installed) or ``None``.
+        names: ``csv``, ``tensorboard``, a list of them, ``auto`` (CSV, and TensorBoard if installed), or ``None``.
         folder: The run's folder, ``.../version_N``.
 
     Returns:

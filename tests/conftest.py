@@ -1,0 +1,79 @@
+"""What tests share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """The message of a mistake: what stands behind `error:`."""
+        assert "error: " in self.err, self.err
+        return self.err[self.err.index("error: ") + len("error: ") :].strip()
+
+
+Cli = Callable[..., Result]
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Runs `lightning` in this process, in a folder of its own."""
+    from fulmen.cli.main import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FULMEN_RUN_FOLDER", "")
+    monkeypatch.setenv("PL_GLOBAL_SEED", "0")
+
+    def run(*arguments: object) -> Result:
+        argv = [str(a) for a in arguments]
+        if argv and argv[0] in ("fit", "validate", "test", "predict"):
+            argv += ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
+        monkeypatch.setattr(sys, "argv", ["lightning", *argv])
+        capsys.readouterr()
+        try:
+            code = main(argv)
+        except SystemExit as end:
+            code = int(end.code or 0)
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    return run
+
+
+def config(**changes: object) -> dict[str, object]:
+    """A small config that trains at once; keys replace its own, `None` removes one."""
+    made: dict[str, object] = {
+        "model": {"class_path": "MLPModule", "init_args": {"hidden_features": [16]}},
+        "data": {"class_path": "IrisData", "init_args": {"batch_size": 32}},
+        "trainer": {"max_epochs": 1, "enable_model_summary": False},
+        **changes,
+    }
+    return {key: value for key, value in made.items() if value is not None}
+
+
+@pytest.fixture
+def write_config(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a config (see `config`) to a file in the test's folder."""
+
+    def write(name: str = "small.yaml", **changes: object) -> Path:
+        path = tmp_path / name
+        path.write_text(yaml.safe_dump(config(**changes)))
+        return path
+
+    return write

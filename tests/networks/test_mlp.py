@@ -1,0 +1,122 @@
+"""MLP."""
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from fulmen.core.errors import ConfigError
+from fulmen.networks import MLP
+
+
+def parameters(net: nn.Module) -> int:
+    return sum(p.numel() for p in net.parameters())
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    shape=st.lists(st.integers(1, 5), min_size=1, max_size=3),
+    outputs=st.integers(1, 5),
+    hidden=st.lists(st.integers(1, 9), max_size=3),
+    residual=st.booleans(),
+    norm=st.sampled_from([None, "batch", "layer", "group"]),
+    batch=st.integers(2, 4),
+)
+def test_shape(shape: list[int], outputs: int, hidden: list[int], residual: bool, norm: Any, batch: int) -> None:
+    net = MLP(shape, outputs, hidden, residual=residual, normalization=norm)
+    y = net(torch.randn(batch, *shape))
+    assert y.shape == (batch, outputs)
+    assert torch.isfinite(y).all()
+
+
+def test_parameters_by_hand() -> None:
+    assert parameters(MLP((1, 8, 8), 10, [32, 16])) == (64 * 32 + 32) + (32 * 16 + 16) + (16 * 10 + 10)
+    with_norm = MLP((64,), 10, [32], normalization="batch")
+    assert parameters(with_norm) == (64 * 32 + 32) + 2 * 32 + (32 * 10 + 10)
+    assert parameters(MLP((5,), 2, [7], activation="prelu")) == (5 * 7 + 7) + 1 + (7 * 2 + 2)
+    # a linear map where widths differ, none where they are the same
+    assert parameters(MLP((5,), 2, [7, 7], residual=True)) == (5 * 7 + 7) + 5 * 7 + (7 * 7 + 7) + (7 * 2 + 2)
+
+
+def test_no_hidden_layer_is_a_linear_model() -> None:
+    net = MLP((2, 3), 4, [])
+    x = torch.randn(5, 2, 3)
+    assert parameters(net) == 6 * 4 + 4
+    torch.testing.assert_close(net(x), x.flatten(1) @ net.head.weight.T + net.head.bias)
+
+
+def test_forward_by_hand() -> None:
+    net = MLP((3,), 2, [4], activation="tanh")
+    linear = net.hidden[0].layers[0]
+    x = torch.randn(5, 3)
+    torch.testing.assert_close(net(x), net.head(torch.tanh(x @ linear.weight.T + linear.bias)))
+
+
+def test_residual_adds_the_input() -> None:
+    net = MLP((4,), 2, [4], residual=True)
+    linear = net.hidden[0].layers[0]
+    nn.init.zeros_(linear.weight)
+    x = torch.randn(5, 4)
+    torch.testing.assert_close(net(x), net.head(x))
+
+
+@pytest.mark.parametrize(
+    ("kind", "layer"), [("batch", nn.BatchNorm1d), ("layer", nn.LayerNorm), ("group", nn.GroupNorm)]
+)
+def test_normalization_stands_before_the_activation(kind: Any, layer: type[nn.Module]) -> None:
+    net = MLP((4,), 2, [32], normalization=kind, dropout=0.5)
+    assert [type(m) for m in net.hidden[0].layers] == [nn.Linear, layer, nn.ReLU, nn.Dropout]
+
+
+def test_instance_normalization_is_refused() -> None:
+    with pytest.raises(ConfigError, match="instance"):
+        MLP((4,), 2, [8], normalization="instance")
+
+
+def test_dropout_acts_in_training_only() -> None:
+    torch.manual_seed(0)
+    net = MLP((4,), 2, [64], dropout=0.5)
+    x = torch.randn(3, 4)
+    assert not torch.equal(net(x), net(x))
+    net.eval()
+    assert torch.equal(net(x), net(x))
+
+
+def test_learnable_activations_are_not_shared() -> None:
+    for activation in ("prelu", nn.PReLU()):
+        net = MLP((4,), 2, [8, 8], activation=activation)
+        found = [m.weight for m in net.modules() if isinstance(m, nn.PReLU)]
+        assert len(found) == 2
+        assert found[0] is not found[1]
+
+
+def test_activation_that_halves_the_width() -> None:
+    net = MLP((4,), 2, [8, 6], activation=nn.GLU(), residual=True)
+    assert net(torch.randn(3, 4)).shape == (3, 2)
+    assert net.head.in_features == 3
+
+
+def test_same_seed_same_weights() -> None:
+    torch.manual_seed(3)
+    first = MLP((4,), 2, [8])
+    torch.manual_seed(3)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), MLP((4,), 2, [8]).parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hidden_features": [8, 0]}, "hidden_features"),
+        ({"dropout": 1.0}, r"dropout: 1\.0"),
+        ({"dropout": -0.1}, r"dropout: -0\.1"),
+        ({"activation": "rleu"}, "did you mean 'relu'"),
+    ],
+)
+def test_errors(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        MLP((4,), 2, **options)
+    with pytest.raises(ConfigError):
+        MLP((4,), 0)
