@@ -17,8 +17,8 @@ from fulmen.core.errors import ConfigError, DataError, unknown
 from fulmen.data.base import BatchedDataset, SupervisedDataModule
 from fulmen.data.splits import assign, check_split, positions_by_key
 
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF")
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"BM", b"II*\0", b"MM\0*")
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 _ENDINGS = ", ".join(sorted(_SUFFIXES))
 _SPLIT_FOLDERS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -29,7 +29,7 @@ class ImageFolderData(SupervisedDataModule):
 
     Folders for splits are ``train``, ``val`` (or ``valid``, ``validation``) and ``test``. Without ``val``,
     validation is split from ``train``; without any of them, validation and test are split from all images,
-    by file name, so that images added later move no old one. JPEG, PNG and WebP are read.
+    by file name, so that images added later move no old one. JPEG, PNG, WebP, BMP and TIFF are read.
 
     Args:
         root: The folder.
@@ -151,7 +151,7 @@ class ImageFolderData(SupervisedDataModule):
                 f"{len(skipped)} files are no images that can be read: {names}{more}; remove them, or set "
                 "data.on_bad_file: skip"
             )
-        rank_zero_info(f"Skipped {len(skipped)} files that are no JPEG, PNG or WebP image: {names}{more}")
+        rank_zero_info(f"Skipped {len(skipped)} file(s) that are no JPEG, PNG, WebP, BMP or TIFF image: {names}{more}")
 
     def _dataset(self, paths: list[Path], classes: np.ndarray[Any, np.dtype[np.int64]]) -> ImageFiles:
         return ImageFiles(paths, torch.from_numpy(classes), self.image_size, self.channels)
@@ -186,7 +186,7 @@ def decode(path: Path, size: int, channels: int) -> Tensor:
     """Reads an image and cuts its centre out.
 
     Args:
-        path: JPEG, PNG or WebP; a rotation noted in its EXIF data is applied.
+        path: JPEG, PNG, WebP, BMP or TIFF; a rotation noted in its EXIF data is applied.
         size: Side of the result in pixels: 0.875 of the resized image's shorter side.
         channels: 3 for colour, 1 for grey.
 
@@ -196,22 +196,29 @@ def decode(path: Path, size: int, channels: int) -> Tensor:
     Raises:
         DataError: If the file cannot be decoded.
     """
-    from torchvision.io import ImageReadMode, decode_image
-    from torchvision.transforms.v2 import functional as transforms
+    from PIL import Image, ImageOps
 
+    shorter = round(size / 0.875)
     try:
-        webp = channels == 1 and _head(path).startswith(b"RIFF")  # torchvision reads it in colour alone, and warns
-        mode = ImageReadMode.RGB if channels == 3 or webp else ImageReadMode.GRAY
-        image = decode_image(str(path), mode=mode, apply_exif_orientation=True)
-    except (RuntimeError, ValueError, OSError) as error:
+        with Image.open(path) as file:
+            file.draft("RGB" if channels == 3 else "L", (shorter, shorter))  # large JPEGs are decoded at a fraction
+            image = _eight_bits(ImageOps.exif_transpose(file)).convert("RGB" if channels == 3 else "L")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{path} cannot be decoded: {str(error).splitlines()[0]}; repair or remove it") from error
-    if webp:
-        image = transforms.rgb_to_grayscale(image)
-    if image.dtype == torch.uint16:  # PNG with 16 bits a channel
-        image = (image.int() >> 8).to(torch.uint8)
-    image = transforms.resize(image, [round(size / 0.875)], antialias=True)
-    cut: Tensor = transforms.center_crop(image, [size, size])
-    return cut
+    side = min(image.size) * size / shorter
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    square = image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
+    pixels = torch.from_numpy(np.array(square))
+    return pixels[None] if channels == 1 else pixels.permute(2, 0, 1).contiguous()
+
+
+def _eight_bits(image: Any) -> Any:
+    """The image with 8 bits a channel; Pillow would cut larger values off, and warns of transparent palettes."""
+    from PIL import Image
+
+    if image.mode.startswith("I"):
+        return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+    return image.convert("RGBA") if "transparency" in image.info else image
 
 
 def _head(path: Path) -> bytes:
