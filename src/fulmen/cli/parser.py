@@ -9,7 +9,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from fulmen.cli.messages import readable
 from fulmen.core.errors import ConfigError
-from fulmen.core.spec import Pluggable
+from fulmen.core.spec import Spec
 
 
 class FulmenParser(LightningArgumentParser):
@@ -29,19 +29,18 @@ class FulmenParser(LightningArgumentParser):
         self, args: Any = None, namespace: Any = None, *rest: Any, **kwargs: Any
     ) -> Namespace:
         """Parses; an option below a spec that is a bare name (``--model.optimizer.lr``) keeps the name."""
-        if namespace is not None and isinstance(args, list) and len(args) == 1:
-            self._open_spec(args[0], namespace)
+        if isinstance(args, list) and len(args) == 1:
+            namespace = self._open_spec(args[0], namespace)
         return super().parse_args(args, namespace, *rest, **kwargs)
 
-    def _open_spec(self, argument: str, namespace: Namespace) -> None:
+    def _open_spec(self, argument: str, namespace: Namespace | None) -> Namespace | None:
         key, _, rest = argument.removeprefix("--").partition("=")[0].partition(".")
         if not rest:
-            return
+            return namespace
         for action in self._actions:
-            marks = getattr(getattr(action, "_typehint", None), "__metadata__", ())
-            if action.dest == key and any(isinstance(m, Pluggable) and not m.many for m in marks):
-                given = namespace.get(key, action.default)
-                if isinstance(given, str):
-                    given = {"name": given}
-                if isinstance(given, dict):
-                    namespace[key] = given
+            if action.dest == key and getattr(action, "_typehint", None) == Spec:
+                given = action.default if namespace is None else namespace.get(key, action.default)
+                if isinstance(given, str | dict):
+                    namespace = Namespace() if namespace is None else namespace  # type: ignore[no-untyped-call]
+                    namespace[key] = {"name": given} if isinstance(given, str) else dict(given)
+        return namespace

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
-from lightning.pytorch.utilities import rank_zero_info
 
 from fulmen.cli.invocation import Invocation
 from fulmen.cli.runs import find_checkpoint, load
@@ -18,7 +17,7 @@ _TRAINING_ONLY = {"optimizer", "schedule", "regularizers", "weights", "pretraine
 _FACTS = {"num_outputs", "input_shape", "class_names", "target_type"}
 
 
-def prepare(config: Namespace, path: Path, evaluate: bool) -> None:
+def prepare(config: Namespace, path: Path, evaluate: bool) -> list[str]:
     """Checks that a checkpoint is of the config's model and, to evaluate, takes the model's arguments from it.
 
     Options that were given to ``fit`` on the command line are in the checkpoint, not in the config; a model
@@ -29,6 +28,9 @@ def prepare(config: Namespace, path: Path, evaluate: bool) -> None:
         path: The checkpoint.
         evaluate: Whether the arguments are taken over; otherwise (``fit`` resumes) differences are only said.
 
+    Returns:
+        What to tell the person, line by line.
+
     Raises:
         CheckpointError: If the checkpoint is of another class.
         PluginError: If a plugin that it needs is missing or has changed.
@@ -38,7 +40,7 @@ def prepare(config: Namespace, path: Path, evaluate: bool) -> None:
     provenance.compare(saved.get("components", []), str(path))
     class_path = saved.get("class_path")
     if class_path is None:  # a user's own LightningModule
-        return
+        return []
     module, _, name = config.model.class_path.rpartition(".")
     given_class = getattr(import_module(module), name)
     if class_path != f"{given_class.__module__}.{given_class.__qualname__}":
@@ -57,9 +59,11 @@ def prepare(config: Namespace, path: Path, evaluate: bool) -> None:
             differences.append(f"  {name}: {value} (the config says {given})")
             if evaluate:
                 arguments[name] = value
-    if differences:
-        taken = "taken from the checkpoint" if evaluate else "NOT taken from the checkpoint, which was trained with"
-        rank_zero_info("\n".join([f"model arguments {taken}:", *differences]))
+    if not differences:
+        return []
+    if evaluate:
+        return ["model arguments taken from the checkpoint:", *differences]
+    return ["note: the checkpoint was trained with other model arguments than these:", *differences]
 
 
 def explain(invocation: Invocation) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import warnings
 from contextlib import nullcontext
@@ -65,8 +66,12 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     # torch 2.15 deprecates what Lightning 2.6.6 calls in lightning/pytorch/utilities/_pytree.py
     warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
+    # lightning/pytorch/cli.py 2.6.6 calls methods that jsonargparse 4.49 renamed (pyproject.toml bounds it below 5)
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
     # a model that is only evaluated needs no early stopping; lightning/pytorch/trainer/call.py asks for it all the same
     warnings.filterwarnings("ignore", ".*callbacks used to create the checkpoint need to be provided.*")
+    # a resumed run has a folder of its own; the best checkpoint of the first part stays in the first run's folder
+    warnings.filterwarnings("ignore", ".*The dirpath has changed from.*")
     # short epochs are usual here, and the metrics of an epoch are logged whatever log_every_n_steps is
     warnings.filterwarnings("ignore", ".*is smaller than the logging interval.*")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda r: "💡 Tip" not in r.getMessage())
@@ -163,7 +168,8 @@ class FulmenCLI(LightningCLI):
         self.checkpoint_file = runs.find_checkpoint(str(which), root, self.invocation.name)
         _print(f"checkpoint: {self.checkpoint_file}")
         config.ckpt_path = str(self.checkpoint_file)
-        restore.prepare(config, self.checkpoint_file, evaluate=command != "fit")
+        for line in restore.prepare(config, self.checkpoint_file, evaluate=command != "fit"):
+            _print(line)
 
     def instantiate_classes(self) -> None:
         """Makes data, model and trainer; pretrained weights are not fetched where a checkpoint replaces them."""
@@ -191,7 +197,9 @@ class FulmenCLI(LightningCLI):
         if self.invocation.command == "fit":
             if isinstance(self.model, SupervisedModule):
                 config.provenance = self.model.components
-            if not config.trainer.fast_dev_run:
+            if config.trainer.fast_dev_run:
+                kwargs["logger"] = False
+            else:
                 self._open_run(made, kwargs, callbacks)
         else:
             kwargs["logger"] = False
