@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,9 +44,14 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     def run(*arguments: object) -> Result:
         argv = [str(a) for a in arguments]
         if argv and argv[0] in ("fit", "validate", "test", "predict"):
-            argv += ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
+            accelerator = [] if "--trainer.accelerator" in argv else ["--trainer.accelerator", "cpu"]
+            argv += [*accelerator, "--trainer.enable_progress_bar", "false"]
         monkeypatch.setattr(sys, "argv", ["lightning", *argv])
         capsys.readouterr()
+        for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
+            for handler in logging.getLogger(name).handlers:  # made at import, with the stderr of another test
+                if isinstance(handler, logging.StreamHandler):
+                    handler.stream = sys.stderr
         try:
             code = main(argv)
         except SystemExit as end:

@@ -86,7 +86,7 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
             others.append(argument)
             continue
         path = value if equals else next(rest, None)
-        if path is None:
+        if path is None or path.startswith("-"):
             raise ConfigError(f"{option} needs the path of a YAML file, such as configs/digits_mlp.yaml")
         paths.append(path)
     return paths, others

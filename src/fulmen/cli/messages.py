@@ -47,7 +47,9 @@ def readable(message: str, parser: Any) -> str:
         return _unknown_option(option[1].removeprefix("--"), parser)
     place, owner = _place(message)
     if not place:
-        return message
+        found = _REQUIRED.search(message)
+        key = found[1].rpartition(".")[2] if found else ""
+        return f"{key}: nothing is given; write `{key}: {{class_path: ...}}` in the config" if key else message
     found = _OPTION.search(message)
     if found:
         return _unknown_argument(place, owner, found[1])

@@ -26,7 +26,7 @@ from fulmen.cli.invocation import Invocation
 from fulmen.cli.parser import FulmenParser
 from fulmen.cli.summary import summary
 from fulmen.cli.trainer import LoggerName, make_loggers, nearest_name
-from fulmen.core.errors import ConfigError, FulmenError
+from fulmen.core.errors import CheckpointError, ConfigError, FulmenError
 from fulmen.core.restoring import restoring
 from fulmen.core.spec import check
 from fulmen.data import SupervisedDataModule
@@ -88,6 +88,7 @@ class FulmenCLI(LightningCLI):
         self.invocation = invocation
         self.run_folder: Path | None = None
         self.checkpoint_file: Path | None = None
+        self.differences: list[str] = []
         super().__init__(
             save_config_callback=SaveConfigCallback if invocation.command == "fit" else None,
             seed_everything_default=0,
@@ -168,13 +169,17 @@ class FulmenCLI(LightningCLI):
         self.checkpoint_file = runs.find_checkpoint(str(which), root, self.invocation.name)
         _print(f"checkpoint: {self.checkpoint_file}")
         config.ckpt_path = str(self.checkpoint_file)
-        for line in restore.prepare(config, self.checkpoint_file, evaluate=command != "fit"):
+        self.differences = restore.prepare(config, self.checkpoint_file, evaluate=command != "fit")
+        for line in self.differences:
             _print(line)
 
     def instantiate_classes(self) -> None:
         """Makes data, model and trainer; pretrained weights are not fetched where a checkpoint replaces them."""
         with restoring() if self.checkpoint_file else nullcontext():
-            super().instantiate_classes()
+            try:
+                super().instantiate_classes()
+            except ValueError as error:
+                raise _first_cause(error) from None
         self._check_given_facts()
         if self.checkpoint_file is not None:
             restore.compare_facts(self.checkpoint_file, self.datamodule, FACTS)
@@ -238,6 +243,16 @@ class FulmenCLI(LightningCLI):
 
     # Running
 
+    def _run_subcommand(self, subcommand: str) -> None:
+        try:
+            super()._run_subcommand(subcommand)
+        except RuntimeError as error:
+            if "loading state_dict" not in str(error):
+                raise
+            details = "\n".join([*self.differences, *str(error).splitlines()[1:4]])
+            message = f"{self.checkpoint_file}: its weights do not fit this model\n{details}"
+            raise CheckpointError(message) from error
+
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
         kwargs["ckpt_path"] = self._section.ckpt_path
@@ -290,6 +305,15 @@ class FulmenCLI(LightningCLI):
         if scores and folder is not None:
             (folder / f"{stage}_metrics.json").write_text(json.dumps(scores, indent=2) + "\n")
         print(summary(stage, scores, paths))
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """What was raised first: jsonargparse wraps errors of constructors in reports of all the types it tried."""
+    while error.__cause__ is not None or error.__context__ is not None:
+        if isinstance(error, FulmenError):
+            break
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return error
 
 
 def _resolve(class_path: str | None) -> type | None:

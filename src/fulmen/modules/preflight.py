@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -93,7 +94,8 @@ def _check_sample(module: SupervisedModule, trainer: Trainer, data: SupervisedDa
     training = module.training
     module.eval()
     try:
-        with torch.no_grad(), trainer.precision_plugin.forward_context():
+        with torch.no_grad(), trainer.precision_plugin.forward_context(), warnings.catch_warnings():
+            warnings.filterwarnings("error", "Using a target size")  # torch would broadcast, and learn nonsense
             inputs = trainer.precision_plugin.convert_input(batch.inputs)
             logits = module(inputs)
             module.task.check_logits(logits, name)
@@ -101,7 +103,7 @@ def _check_sample(module: SupervisedModule, trainer: Trainer, data: SupervisedDa
                 module.compute_loss(logits, batch.targets)
     except FulmenError:
         raise
-    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+    except (RuntimeError, ValueError, IndexError, TypeError, UserWarning) as error:
         raise ConfigError(
             f"model: {name} or its loss cannot take samples of shape {tuple(batch.inputs.shape[1:])}: {error}"
         ) from error
