@@ -43,7 +43,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
     def run(*arguments: object) -> Result:
         argv = [str(a) for a in arguments]
-        if argv and argv[0] in ("fit", "validate", "test", "predict"):
+        if argv and argv[0] in ("fit", "validate", "test", "predict") and "--model.help" not in argv:
             accelerator = [] if "--trainer.accelerator" in argv else ["--trainer.accelerator", "cpu"]
             argv += [*accelerator, "--trainer.enable_progress_bar", "false"]
         monkeypatch.setattr(sys, "argv", ["lightning", *argv])

@@ -381,8 +381,8 @@ def test_batches_that_are_mappings() -> None:
 def test_batch_without_targets_can_only_be_predicted() -> None:
     module = MLPModule(hidden_features=[8], input_shape=[4], num_outputs=3)
     loader: Any = DataLoader(torch.randn(4, 4), 2)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="a batch of the train data has no targets"):
-        make_trainer().fit(module, loader)
+    with pytest.raises(ConfigError, match="a batch of the test data has no targets"):
+        make_trainer().test(module, loader)
 
 
 def test_predict_names_every_sample_once() -> None:
@@ -444,3 +444,11 @@ def test_metrics_are_reset_between_epochs() -> None:
     expected = F.cross_entropy(logits, targets).item()
     assert trainer.callback_metrics["val/loss"].item() == pytest.approx(expected, abs=1e-5)
     assert not module.meter("val").loss.update_called
+
+
+def test_evaluation_in_inference_mode_leaves_a_module_that_works_without() -> None:
+    data = blobs()
+    module = mlp(data)
+    (first,) = make_trainer().validate(module, data, verbose=False)
+    (again,) = make_trainer(inference_mode=False).validate(module, data, verbose=False)
+    assert again == first

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, final
 
-from lightning.pytorch import callbacks
+from lightning.pytorch import LightningModule, Trainer, callbacks
 
 
 @final
@@ -57,3 +57,21 @@ class Checkpoint(callbacks.ModelCheckpoint):
         super().__init__(
             monitor=monitor, mode=mode, save_top_k=save_top_k, save_last=save_last, filename=filename, **kwargs
         )
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Saves the best and the newest."""
+        super().on_validation_end(trainer, pl_module)
+        if not self._should_save_on_train_epoch_end(trainer):
+            self._save_newest(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Saves the best and the newest."""
+        super().on_train_epoch_end(trainer, pl_module)
+        if self._should_save_on_train_epoch_end(trainer):
+            self._save_newest(trainer)
+
+    def _save_newest(self, trainer: Trainer) -> None:
+        """Since Lightning 2.6 ``last.ckpt`` is written together with a new best only, which is not the newest."""
+        due = self._every_n_epochs >= 1 and (trainer.current_epoch + 1) % self._every_n_epochs == 0
+        if due and not self._should_skip_saving_checkpoint(trainer):  # it skips a step that is saved already
+            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))

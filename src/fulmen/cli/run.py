@@ -72,6 +72,8 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", ".*callbacks used to create the checkpoint need to be provided.*")
     # a resumed run has a folder of its own; the best checkpoint of the first part stays in the first run's folder
     warnings.filterwarnings("ignore", ".*The dirpath has changed from.*")
+    # frozen layers stay in evaluation mode, and are meant to
+    warnings.filterwarnings("ignore", ".*in eval mode at the start of training.*")
     # short epochs are usual here, and the metrics of an epoch are logged whatever log_every_n_steps is
     warnings.filterwarnings("ignore", ".*is smaller than the logging interval.*")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda r: "💡 Tip" not in r.getMessage())

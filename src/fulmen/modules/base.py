@@ -247,6 +247,9 @@ class SupervisedModule(LightningModule):
         self._log_epoch("test")
 
     def _log_epoch(self, stage: Stage) -> None:
+        if self.trainer.sanity_checking:  # a few samples, perhaps of one class: nothing to score
+            self.meter(stage).reset()
+            return
         values = self.meter(stage).compute()
         self.meter(stage).reset()
         if stage == "train" and not torch.isfinite(values["loss"]):

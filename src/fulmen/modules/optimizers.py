@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from fulmen.core.errors import ConfigError
 from fulmen.core.spec import at, build, read, resolve
@@ -50,8 +51,8 @@ def parameter_groups(module: nn.Module, decay_bias_and_norm: bool = True) -> lis
 def make_optimizer(module: nn.Module, spec: Any, allow_fused: bool = True) -> Optimizer:
     """The optimizer of a spec, for the trainable parameters of a module.
 
-    Torch's fused implementation is taken where the optimizer has one for the parameters' device: the same
-    numbers in less time.
+    Torch's fused implementation is taken where the optimizer has one for the parameters' device and they are
+    not sharded: the same numbers in less time.
 
     Args:
         module: Whose parameters are trained.
@@ -83,6 +84,7 @@ def _has_fused(target: Any, groups: list[dict[str, Any]]) -> bool:
         "fused" in inspect.signature(target).parameters
         and devices <= _FUSED_DEVICES
         and all(p.is_floating_point() for p in parameters)
+        and not any(hasattr(p, "full_tensor") for p in parameters)  # torch 2.15 has no fused SGD of sharded ones
     )
 
 
@@ -102,13 +104,21 @@ def make_schedule(optimizer: Optimizer, spec: Any, trainer: Trainer) -> dict[str
         supplied: dict[str, Any] = {"optimizer": optimizer}
         per_step = bool({"total_steps", "steps_per_epoch"} & set(inspect.signature(target).parameters))
         if per_step:
-            supplied["total_steps"] = trainer.estimated_stepping_batches
-            supplied["steps_per_epoch"] = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+            supplied["total_steps"], supplied["steps_per_epoch"] = _lengths(trainer)
         schedule = build("schedules", spec, **supplied)
     config = {"scheduler": schedule, "interval": "step" if per_step else "epoch"}
-    if hasattr(schedule, "monitor"):
-        config["monitor"] = schedule.monitor
+    if isinstance(schedule, ReduceLROnPlateau):
+        config["monitor"] = getattr(schedule, "monitor", "val/loss")  # torch's own names none
     return config
+
+
+def _lengths(trainer: Trainer) -> tuple[float, float]:
+    """Optimizer steps of the training and of an epoch, infinite where there is no end."""
+    trainer.fit_loop.setup_data()  # endless training would not have counted its batches yet
+    total: float = trainer.estimated_stepping_batches
+    batches: float = trainer.num_training_batches
+    steps = batches if math.isinf(batches) else math.ceil(batches / trainer.accumulate_grad_batches)
+    return (math.inf if total < 0 else total), steps
 
 
 def learning_rates(module: LightningModule) -> dict[nn.Parameter, float]:

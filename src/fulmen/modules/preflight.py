@@ -65,8 +65,9 @@ def _check_mode(module: SupervisedModule, key: str, monitor: str, mode: str | No
     stage, _, name = monitor.partition("/")
     metrics = module.meter("val").metrics
     higher = False if name in ("loss", "loss_step", "penalty") else None
-    if stage in ("train", "val") and name in metrics:
-        higher = metrics[name].higher_is_better
+    for metric in map(str, metrics):
+        if stage in ("train", "val") and (name == metric or name.startswith(f"{metric}/")):  # one value, or one a class
+            higher = metrics[metric].higher_is_better
     if mode is None or higher is None or higher == (mode == "max"):
         return
     right, word = ("max", "higher") if higher else ("min", "lower")
@@ -91,7 +92,7 @@ def _check_sample(module: SupervisedModule, trainer: Trainer, data: SupervisedDa
     batch = trainer.strategy.batch_to_device(batch, module.device)
     batch = Batch.of(data.on_after_batch_transfer(batch, 0))
     name = type(module.network).__name__
-    training = module.training
+    modes = {part: part.training for part in module.modules()}  # some parts may rest in evaluation mode
     module.eval()
     try:
         with torch.no_grad(), trainer.precision_plugin.forward_context(), warnings.catch_warnings():
@@ -108,4 +109,5 @@ def _check_sample(module: SupervisedModule, trainer: Trainer, data: SupervisedDa
             f"model: {name} or its loss cannot take samples of shape {tuple(batch.inputs.shape[1:])}: {error}"
         ) from error
     finally:
-        module.train(training)
+        for part, training in modes.items():
+            part.training = training

@@ -102,5 +102,6 @@ class Meter(nn.Module):
 
     def reset(self) -> None:
         """Forgets everything."""
-        self.loss.reset()
-        self.metrics.reset()
+        with torch.inference_mode(False):  # states made in inference mode could be used nowhere else
+            self.loss.reset()
+            self.metrics.reset()
