@@ -50,7 +50,7 @@ def test_no_hidden_layer_is_a_linear_model() -> None:
 
 def test_forward_by_hand() -> None:
     net = MLP((3,), 2, [4], activation="tanh")
-    linear = net.hidden[0].layers[0]
+    linear = net.hidden[0][0]
     x = torch.randn(5, 3)
     torch.testing.assert_close(net(x), net.head(torch.tanh(x @ linear.weight.T + linear.bias)))
 

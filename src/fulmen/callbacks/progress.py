@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 
 
 class ProgressBar(TQDMProgressBar):
-    """Lightning's progress bar, drawn at most ten times a second.
+    """Lightning's progress bar, drawn at most five times a second.
 
     Lightning draws after every batch, which takes longer than a step of a small network. Into a file or a
     pipe, where nothing can be drawn over, it writes lines: one an epoch, and one in ten seconds of a long one.
@@ -20,7 +20,7 @@ class ProgressBar(TQDMProgressBar):
     def __init__(self) -> None:
         super().__init__()
         self._lines = not sys.stdout.isatty() and "ipykernel" not in sys.modules  # a notebook draws by itself
-        self._seconds = 10.0 if self._lines else 0.1
+        self._seconds = 10.0 if self._lines else 0.2
         self._drawn = self._began = 0.0
 
     @property

@@ -95,7 +95,7 @@ class FulmenCLI(LightningCLI):
             save_config_callback=SaveConfigCallback if invocation.command == "fit" else None,
             seed_everything_default=0,
             parser_class=FulmenParser,
-            trainer_defaults={"log_every_n_steps": 10, "max_epochs": 20},
+            trainer_defaults={"max_epochs": 20},
             auto_configure_optimizers=False,
         )
 

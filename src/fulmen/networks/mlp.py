@@ -13,33 +13,35 @@ from fulmen.core.spec import ActivationSpec
 from fulmen.nn.blocks import Initialization, Normalization, initialize, make_activation, normalize_layer
 
 
-class _Block(nn.Module):
-    """Linear, normalization, activation, dropout; with a skip connection around them if asked."""
+class _Residual(nn.Module):
+    """Layers with a skip connection around them."""
 
-    def __init__(
-        self,
-        in_features: int,
-        features: int,
-        activation: ActivationSpec,
-        normalization: Normalization | None,
-        dropout: float,
-        residual: bool,
-    ) -> None:
+    def __init__(self, layers: nn.Module, in_features: int, out_features: int) -> None:
         super().__init__()
-        layers = [nn.Linear(in_features, features), normalize_layer(normalization, features, 0)]
-        self.layers = nn.Sequential(*(layer for layer in layers if layer is not None), make_activation(activation))
-        with torch.no_grad():  # gated activations and maxout give fewer features than they take
-            self.out_features = int(self.layers[-1](torch.zeros(1, features)).shape[1])
-        if dropout:
-            self.layers.append(nn.Dropout(dropout))
-        self.skip: nn.Module | None = None
-        if residual:
-            same = in_features == self.out_features
-            self.skip = nn.Identity() if same else nn.Linear(in_features, self.out_features, bias=False)
+        self.layers = layers
+        same = in_features == out_features
+        self.skip = nn.Identity() if same else nn.Linear(in_features, out_features, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.layers(x)
-        return y if self.skip is None else y + self.skip(x)
+        y: Tensor = self.layers(x) + self.skip(x)
+        return y
+
+
+def _hidden(
+    in_features: int,
+    features: int,
+    activation: ActivationSpec,
+    normalization: Normalization | None,
+    dropout: float,
+    residual: bool,
+) -> tuple[nn.Module, int]:
+    """A hidden layer (linear, normalization, activation, dropout), and the number of features it gives."""
+    normalize, activate = normalize_layer(normalization, features, 0), make_activation(activation)
+    with torch.no_grad():  # gated activations and maxout give fewer features than they take
+        out_features = int(activate(torch.zeros(1, features)).shape[1])
+    parts = [nn.Linear(in_features, features), normalize, activate, nn.Dropout(dropout) if dropout else None]
+    layers = nn.Sequential(*(part for part in parts if part is not None))
+    return (_Residual(layers, in_features, out_features) if residual else layers), out_features
 
 
 class MLP(nn.Module):
@@ -79,11 +81,11 @@ class MLP(nn.Module):
         if not 0 <= dropout < 1:
             raise ConfigError(f"dropout: {dropout} is out of range; allowed: 0 <= dropout < 1")
         features = math.prod(input_shape)
-        blocks = []
+        layers = []
         for width in hidden_features:
-            blocks.append(_Block(features, width, activation, normalization, dropout, residual))
-            features = blocks[-1].out_features
-        self.hidden = nn.Sequential(*blocks)
+            layer, features = _hidden(features, width, activation, normalization, dropout, residual)
+            layers.append(layer)
+        self.hidden = nn.Sequential(*layers)
         self.head = nn.Linear(features, num_outputs)
         initialize(self.hidden, initialization, activation)
         initialize(self.head, initialization, None)
