@@ -198,6 +198,13 @@ class SupervisedModule(LightningModule):
 
     # Lightning's hooks
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """As ``nn.Module``'s; but Lightning notes the running hook here 40 times a step, which need no look-up."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     def on_fit_start(self) -> None:
         """Checks what would fail later."""
         check_before_fit(self, self.trainer)

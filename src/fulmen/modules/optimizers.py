@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 from typing import Any
 
 import torch
@@ -63,6 +64,7 @@ def make_optimizer(module: nn.Module, spec: Any, allow_fused: bool = True) -> Op
     Raises:
         ConfigError: If the spec is wrong or nothing is trainable.
     """
+    _forget_nvml()
     with at("optimizer"):
         name, options = read("optimizers", spec)
         groups = parameter_groups(module, options.get("decay_bias_and_norm", True))
@@ -71,6 +73,16 @@ def make_optimizer(module: nn.Module, spec: Any, allow_fused: bool = True) -> Op
             spec = {"name": name, **options, "fused": True}
         optimizer: Optimizer = build("optimizers", spec, params=groups)
         return optimizer
+
+
+def _forget_nvml() -> None:
+    """Keeps torch's optimizers from searching for NVIDIA's driver at every step where there is none.
+
+    Lightning has torch ask the driver's library for devices (lightning/fabric/__init__.py), and torch 2.15's Adam
+    asks at each step: 0.2 ms of loading a library that is not there.
+    """
+    if not torch.cuda.is_available():
+        os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 
 
 def _has_fused(target: Any, groups: list[dict[str, Any]]) -> bool:
