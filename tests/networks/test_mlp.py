@@ -68,7 +68,7 @@ def test_residual_adds_the_input() -> None:
 )
 def test_normalization_stands_before_the_activation(kind: Any, layer: type[nn.Module]) -> None:
     net = MLP((4,), 2, [32], normalization=kind, dropout=0.5)
-    assert [type(m) for m in net.hidden[0].layers] == [nn.Linear, layer, nn.ReLU, nn.Dropout]
+    assert [type(m) for m in net.hidden[0]] == [nn.Linear, layer, nn.ReLU, nn.Dropout]
 
 
 def test_instance_normalization_is_refused() -> None:
