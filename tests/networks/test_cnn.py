@@ -26,7 +26,7 @@ def parameters(net: nn.Module) -> int:
     kernel=st.sampled_from([1, 3, 5]),
     pooling=st.sampled_from(["max", "average", "stride"]),
     head=st.sampled_from(["global", "flatten"]),
-    norm=st.sampled_from([None, "batch", "layer"]),
+    norm=st.sampled_from([None, "batch"]),  # others refuse a single pixel of a single channel, see below
 )
 def test_shape(
     dims: int,

@@ -30,6 +30,7 @@ data: {class_path: DigitsData}
 trainer: {max_epochs: 1}
 """
 ACME_RECORDS = [
+    {"kind": "modules", "name": "acme_fulmen.AcmeModule", "distribution": "acme-fulmen", "version": ACME_VERSION},
     {"kind": "regularizers", "name": "spread", "distribution": "acme-fulmen", "version": ACME_VERSION},
     {"kind": "activations", "name": "rocket", "distribution": "acme-fulmen", "version": ACME_VERSION},
 ]

@@ -76,10 +76,11 @@ def explain(invocation: Invocation) -> None:
     if which is None:
         return
     try:
-        saved = load(find_checkpoint(which, Path(invocation.runs_root), invocation.name))
+        path = find_checkpoint(which, Path(invocation.runs_root), invocation.name)
+        saved = load(path)
     except CheckpointError:
         return
-    provenance.compare(saved.get("fulmen", {}).get("components", []), "the checkpoint")
+    provenance.compare(saved.get("fulmen", {}).get("components", []), str(path))
 
 
 def compare_facts(path: Path, data: Any, facts: tuple[str, ...]) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 from fulmen.core.errors import PluginError
 from fulmen.core.registry import KINDS, Component
 
+_WORDS = {**KINDS, "modules": "module"}
+
 OVERRIDE = "FULMEN_ALLOW_MAJOR_CHANGE"
 
 
@@ -47,7 +49,7 @@ def compare(saved: Iterable[Mapping[str, Any]], source: str) -> None:
             ) from error
         if distribution is None:
             continue
-        made_with = f"{source} was made with {KINDS.get(kind, kind)} {name!r} of {distribution} {then}"
+        made_with = f"{source} was made with {_WORDS.get(kind, kind)} {name!r} of {distribution} {then}"
         install = f"pip install '{distribution}=={then}'"
         try:
             here = version(distribution)

@@ -105,11 +105,15 @@ class Component:
     def _check_base(self, target: Any) -> None:
         # A dotted path may come from a checkpoint of unknown origin: only classes of the kind are ever called.
         module, _, name = BASES[self.kind].partition(":")
-        base = getattr(import_module(module), name)
+        message = (
+            f"{KINDS[self.kind]} {self.name!r} must be a subclass of {module}.{name} to be used by its dotted path"
+        )
+        try:
+            base = getattr(import_module(module), name)
+        except ModuleNotFoundError as error:
+            raise SpecError(f"{message}, and {error.name} is not installed: pip install {error.name}") from error
         if not (isinstance(target, type) and issubclass(target, base)):
-            raise SpecError(
-                f"{KINDS[self.kind]} {self.name!r} must be a subclass of {module}.{name} to be used by its dotted path"
-            )
+            raise SpecError(message)
 
 
 def canonical(distribution: str) -> str:
