@@ -12,9 +12,11 @@ from fulmen.cli.invocation import Invocation
 from fulmen.cli.runs import find_checkpoint, load
 from fulmen.core import provenance
 from fulmen.core.errors import CheckpointError
+from fulmen.modules.saving import class_path
 
 _TRAINING_ONLY = {"optimizer", "schedule", "regularizers", "weights", "pretrained"}
-_FACTS = {"num_outputs", "input_shape", "class_names", "target_type"}
+FACTS = ("num_outputs", "input_shape", "class_names", "target_type")
+"""What flows from the data to the model."""
 
 
 def prepare(config: Namespace, path: Path, evaluate: bool) -> list[str]:
@@ -38,20 +40,19 @@ def prepare(config: Namespace, path: Path, evaluate: bool) -> list[str]:
     checkpoint = load(path)
     saved: dict[str, Any] = checkpoint.get("fulmen", {})
     provenance.compare(saved.get("components", []), str(path))
-    class_path = saved.get("class_path")
-    if class_path is None:  # a user's own LightningModule
+    trained = saved.get("class_path")
+    if trained is None:  # a user's own LightningModule
         return []
     module, _, name = config.model.class_path.rpartition(".")
-    given_class = getattr(import_module(module), name)
-    if class_path != f"{given_class.__module__}.{given_class.__qualname__}":
+    if trained != class_path(getattr(import_module(module), name)):
         raise CheckpointError(
-            f"{path} holds a {class_path.rpartition('.')[2]}, but the config's model is a {name}; "
+            f"{path} holds a {trained.rpartition('.')[2]}, but the config's model is a {name}; "
             "use the config that it was trained with"
         )
     arguments = config.model.init_args
     differences = []
     for name, value in checkpoint.get("hyper_parameters", {}).items():
-        if name.startswith("_") or name in _FACTS | _TRAINING_ONLY or name not in arguments:
+        if name.startswith("_") or name in _TRAINING_ONLY or name in FACTS or name not in arguments:
             continue
         given = arguments[name].as_dict() if isinstance(arguments[name], Namespace) else arguments[name]
         given = list(given) if isinstance(given, tuple) else given
@@ -83,14 +84,14 @@ def explain(invocation: Invocation) -> None:
     provenance.compare(saved.get("fulmen", {}).get("components", []), str(path))
 
 
-def compare_facts(path: Path, data: Any, facts: tuple[str, ...]) -> None:
+def compare_facts(path: Path, data: Any) -> None:
     """Checks that the data are like those that the model was trained on.
 
     Raises:
         CheckpointError: If classes, outputs or shape differ.
     """
     saved = load(path).get("hyper_parameters", {})
-    for fact in facts:
+    for fact in FACTS:
         if fact in saved and hasattr(data, fact):
             now, then = getattr(data, fact), saved[fact]
             if (list(now) if isinstance(now, tuple) else now) != then:

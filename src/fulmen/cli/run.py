@@ -32,9 +32,6 @@ from fulmen.core.spec import check
 from fulmen.data import SupervisedDataModule
 from fulmen.modules import SupervisedModule
 
-FACTS = ("num_outputs", "input_shape", "class_names", "target_type")
-"""What flows from the data to the model."""
-
 _SKIP = {"model", "train_dataloaders", "val_dataloaders", "dataloaders", "datamodule"}
 
 
@@ -133,7 +130,7 @@ class FulmenCLI(LightningCLI):
             "--provenance", type=list[dict[str, str | None]] | None, default=None, help="What a saved run was made of."
         )
         data_class = _resolve(self.invocation.class_path("data"))
-        for fact in FACTS:
+        for fact in restore.FACTS:
             if data_class is None or issubclass(data_class, SupervisedDataModule) or hasattr(data_class, fact):
                 parser.link_arguments(f"data.{fact}", f"model.init_args.{fact}", apply_on="instantiate")
 
@@ -158,6 +155,11 @@ class FulmenCLI(LightningCLI):
         section: Namespace = self.config[self.invocation.command]
         return section
 
+    @property
+    def _root(self) -> Path:
+        """The folder of all runs."""
+        return Path(self._section.trainer.default_root_dir or runs.ROOT)
+
     # Making model, data and trainer
 
     def before_instantiate_classes(self) -> None:
@@ -167,8 +169,7 @@ class FulmenCLI(LightningCLI):
         if which is None or which == "none":
             config.ckpt_path = None
             return
-        root = Path(config.trainer.default_root_dir or runs.ROOT)
-        self.checkpoint_file = runs.find_checkpoint(str(which), root, self.invocation.name)
+        self.checkpoint_file = runs.find_checkpoint(str(which), self._root, self.invocation.name)
         _print(f"checkpoint: {self.checkpoint_file}")
         config.ckpt_path = str(self.checkpoint_file)
         self.differences = restore.prepare(config, self.checkpoint_file, evaluate=command != "fit")
@@ -184,13 +185,13 @@ class FulmenCLI(LightningCLI):
                 raise _first_cause(error) from None
         self._check_given_facts()
         if self.checkpoint_file is not None:
-            restore.compare_facts(self.checkpoint_file, self.datamodule, FACTS)
+            restore.compare_facts(self.checkpoint_file, self.datamodule)
 
     def _check_given_facts(self) -> None:
         """The data's facts win over those that a config gives the model: say so where they differ."""
         for path, config in self.invocation.configs.items():
             arguments = (config.get("model") or {}).get("init_args") or {}
-            for fact in FACTS:
+            for fact in restore.FACTS:
                 given, real = arguments.get(fact), getattr(self.datamodule, fact, None)
                 if given is not None and real is not None and given != real:
                     raise ConfigError(
@@ -223,8 +224,7 @@ class FulmenCLI(LightningCLI):
 
     def _open_run(self, made: Namespace, kwargs: dict[str, Any], callbacks: list[pl.Callback]) -> None:
         config = self._section
-        root = Path(config.trainer.default_root_dir or runs.ROOT)
-        self.run_folder = runs.new_run(root, self.invocation.name)
+        self.run_folder = runs.new_run(self._root, self.invocation.name)
         kwargs["default_root_dir"] = str(self.run_folder)
         if config.trainer.logger is None:
             kwargs["logger"] = make_loggers(config.logger, self.run_folder)

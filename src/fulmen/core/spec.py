@@ -243,14 +243,14 @@ def check(cls: type, values: Mapping[str, Any], path: str = "") -> list[Componen
     """
     found = []
     for name, mark in arguments(cls).items():
-        value = values.get(name)
+        value, place = values.get(name), f"{path}.{name}".lstrip(".")
         if mark.many and not isinstance(value, list | tuple | type(None)):
-            raise SpecError(f"{path}.{name}".lstrip(".") + f": {value!r} is no list; write [{value!r}]")
+            with at(place):
+                raise SpecError(f"{value!r} is no list; write [{value!r}]")
         specs = (value or []) if mark.many else [value]
         for i, spec in enumerate(specs):
             if spec is None or not isinstance(spec, str | Mapping | bool | int | float | list):
                 continue
-            place = f"{path}.{name}".lstrip(".")
             with at(f"{place}[{i}]" if mark.many else place):
                 found.append(resolve(mark.kind, spec)[0])
     return found

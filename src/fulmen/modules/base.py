@@ -282,7 +282,7 @@ class SupervisedModule(LightningModule):
         """Adds the gradient of the penalties to the parameters' gradients (see :mod:`fulmen.nn.regularizers`)."""
         penalty = add_penalties(self, self.regularizers, optimizer)
         if penalty is not None and self._is_log_step():
-            self.log("train/penalty", penalty.detach())
+            self.log("train/penalty", penalty)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Lightning's, then the regularizers that act after the step."""

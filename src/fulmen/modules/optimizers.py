@@ -87,14 +87,10 @@ def _forget_nvml() -> None:
 
 def _has_fused(target: Any, groups: list[dict[str, Any]]) -> bool:
     parameters = [p for group in groups for p in group["params"]]
-    devices = {p.device.type for p in parameters}
-    if target is torch.optim.Adagrad:  # torch has a fused Adagrad for the CPU only
-        devices |= {"cuda"} - devices if "cuda" in devices else set()
-        if devices != {"cpu"}:
-            return False
+    devices = {"cpu"} if target is torch.optim.Adagrad else _FUSED_DEVICES  # torch's fused Adagrad is for the CPU only
     return (
         "fused" in inspect.signature(target).parameters
-        and devices <= _FUSED_DEVICES
+        and {p.device.type for p in parameters} <= devices
         and all(p.is_floating_point() for p in parameters)
         and not any(hasattr(p, "full_tensor") for p in parameters)  # torch 2.15 has no fused SGD of sharded ones
     )

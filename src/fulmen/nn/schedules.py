@@ -56,6 +56,14 @@ def _progress(total_steps: float, warmup_steps: float) -> Callable[[int], float]
     return lambda step: min(1.0, max(0.0, (step - warmup_steps) / (total_steps - warmup_steps)))
 
 
+def _decay(
+    optimizer: Optimizer, total_steps: float, warmup_steps: float, factor: Callable[[float], float]
+) -> LRScheduler:
+    """A factor of the share of the steps after the warm-up that are done."""
+    progress = _progress(total_steps, warmup_steps)
+    return _schedule(optimizer, warmup_steps, lambda step: factor(progress(step)))
+
+
 def _check_epochs(steps_per_epoch: float) -> None:
     if math.isinf(steps_per_epoch):
         raise ConfigError(
@@ -101,9 +109,8 @@ def linear(
     warmup_epochs: float = 0,
 ) -> LRScheduler:
     """A straight line down to ``min_factor`` times the rate at the end of the training."""
-    progress = _progress(total_steps, _steps(warmup_epochs, steps_per_epoch))
-    return _schedule(
-        optimizer, _steps(warmup_epochs, steps_per_epoch), lambda step: 1 - (1 - min_factor) * progress(step)
+    return _decay(
+        optimizer, total_steps, _steps(warmup_epochs, steps_per_epoch), lambda progress: 1 - (1 - min_factor) * progress
     )
 
 
@@ -115,9 +122,11 @@ def cosine(
     warmup_epochs: float = 0,
 ) -> LRScheduler:
     """Half a cosine down to ``min_factor`` times the rate at the end of the training."""
-    progress = _progress(total_steps, _steps(warmup_epochs, steps_per_epoch))
-    return _schedule(
-        optimizer, _steps(warmup_epochs, steps_per_epoch), lambda step: cosine_factor(progress(step), min_factor)
+    return _decay(
+        optimizer,
+        total_steps,
+        _steps(warmup_epochs, steps_per_epoch),
+        lambda progress: cosine_factor(progress, min_factor),
     )
 
 
