@@ -8,8 +8,9 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch import seed_everything
 from sklearn.metrics import accuracy_score, f1_score, log_loss, mean_absolute_error, r2_score, roc_auc_score
+from tests.modules.conftest import make_trainer
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, TensorDataset
@@ -19,17 +20,6 @@ from fulmen.core.errors import ConfigError
 from fulmen.data import ArrayData, BlobsData, DiabetesData, MoonsData, SupervisedDataModule
 from fulmen.modules import CNNModule, MLPModule, NetworkModule, SupervisedModule, TransferModule
 from fulmen.modules.base import Stage
-
-
-@pytest.fixture(autouse=True)
-def _seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PL_GLOBAL_SEED", "0")
-    torch.manual_seed(0)
-
-
-def make_trainer(**options: Any) -> Trainer:
-    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
-    return Trainer(**{"accelerator": "cpu", "logger": False, "max_epochs": 1, **quiet, **options})
 
 
 def blobs(**options: Any) -> BlobsData:

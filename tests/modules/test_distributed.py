@@ -23,12 +23,6 @@ EVALUATED = 103
 TASKS = ["multiclass", "binary", "multilabel", "regression"]
 
 
-@pytest.fixture(autouse=True)
-def _seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PL_GLOBAL_SEED", "0")
-    torch.manual_seed(0)
-
-
 class Split(ArrayData):
     """The first rows train, the last `evaluated` rows validate, test and are predicted."""
 

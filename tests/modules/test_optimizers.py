@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from tests.modules.conftest import make_trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -16,17 +17,6 @@ from fulmen.core.registry import registry
 from fulmen.data import ArrayData, SupervisedDataModule
 from fulmen.modules import MLPModule, NetworkModule, SupervisedModule
 from fulmen.modules.optimizers import learning_rates, make_optimizer, parameter_groups
-
-
-@pytest.fixture(autouse=True)
-def _seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PL_GLOBAL_SEED", "0")
-    torch.manual_seed(0)
-
-
-def make_trainer(**options: Any) -> Trainer:
-    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
-    return Trainer(**{"accelerator": "cpu", "logger": False, "max_epochs": 1, **quiet, **options})
 
 
 def make_data() -> ArrayData:

@@ -22,12 +22,6 @@ L2_SPEC: dict[str, Any] = {"name": "l2", "weight": 0.05}
 NET_SPEC: dict[str, Any] = {"name": "elastic_net", "weight": 0.05, "l1_ratio": 0.3}
 
 
-@pytest.fixture(autouse=True)
-def _seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PL_GLOBAL_SEED", "0")
-    torch.manual_seed(0)
-
-
 def make_trainer(**options: Any) -> Trainer:
     quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
     return Trainer(

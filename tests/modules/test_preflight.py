@@ -4,25 +4,14 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping as LightningEarlyStopping
+from tests.modules.conftest import make_trainer
 from torch import Tensor, nn
 
 from fulmen.callbacks import Checkpoint, EarlyStopping
 from fulmen.core.errors import ConfigError, DataError
 from fulmen.data import ArrayData, SupervisedDataModule
 from fulmen.modules import CNNModule, MLPModule, NetworkModule, SupervisedModule
-
-
-@pytest.fixture(autouse=True)
-def _seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PL_GLOBAL_SEED", "0")
-    torch.manual_seed(0)
-
-
-def make_trainer(**options: Any) -> Trainer:
-    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
-    return Trainer(**{"accelerator": "cpu", "logger": False, "max_epochs": 1, **quiet, **options})
 
 
 def make_data(**options: Any) -> ArrayData:
