@@ -19,11 +19,13 @@ from fulmen.core.registry import KINDS, Component, registry
 
 __all__ = [
     "ActivationSpec",
+    "ImageAugmentationSpecs",
     "LossSpec",
     "MetricSpecs",
     "OptimizerSpec",
     "RegularizerSpecs",
     "ScheduleSpec",
+    "TextAugmentationSpecs",
     "build",
 ]
 
@@ -49,11 +51,14 @@ OptimizerSpec = Annotated[Spec, Pluggable("optimizers")]
 ScheduleSpec = Annotated[Spec, Pluggable("schedules")]
 RegularizerSpecs = Annotated[Specs, Pluggable("regularizers", many=True)]
 MetricSpecs = Annotated[Specs, Pluggable("metrics", many=True)]
+ImageAugmentationSpecs = Annotated[Specs, Pluggable("image_augmentations", many=True)]
+TextAugmentationSpecs = Annotated[Specs, Pluggable("text_augmentations", many=True)]
 
 SUPPLIED = {
     "metrics": {"task", "num_classes", "num_labels", "num_outputs"},
     "optimizers": {"params"},
     "schedules": {"optimizer", "total_steps", "steps_per_epoch"},
+    "image_augmentations": {"image_shape"},
 }
 """Kind -> arguments that Fulmen fills in itself, where a component has them."""
 
