@@ -30,8 +30,8 @@ from fulmen.core.spec import (
     recording,
 )
 from fulmen.modules.optimizers import learning_rates, make_optimizer, make_schedule
-from fulmen.modules.penalties import add_penalties
 from fulmen.modules.preflight import check_before_fit
+from fulmen.modules.regularization import Regularization
 from fulmen.modules.saving import check_loadable, class_path, keep_primitives, module_component
 from fulmen.nn.regularizers import Regularizer
 from fulmen.tasks import Task, make_task
@@ -102,6 +102,7 @@ class SupervisedModule(LightningModule):
             used += [*module_component(type(self)), *check(type(self), self.hparams)]
             self.task: Task = make_task(task or target_type or "multiclass", num_outputs, class_names, loss, metrics)
             self.regularizers = self._make_regularizers(regularizers or [])
+            self._regularization = Regularization(self.regularizers)
             self.network = self._make_network()
         self._used = used
         self.meters = nn.ModuleDict({f"{stage}_meter": Meter(self.task) for stage in ("train", "val", "test")})
@@ -137,9 +138,14 @@ class SupervisedModule(LightningModule):
         batch = Batch.of(batch)
         if batch.targets is None:
             raise ConfigError(f"a batch of the {stage} data has no targets; only `predict` does without")
+        if stage == "train":
+            loss, logits, penalty = self.training_loss(batch)
+            if not self._regularization.replaying:
+                self.meter(stage).update(loss.detach(), logits.detach(), batch.targets)
+            return loss if penalty is None else loss + penalty
         logits, targets = self(batch.inputs), batch.targets
         padded = False
-        if stage != "train" and batch.index is not None and self.trainer.world_size > 1:
+        if batch.index is not None and self.trainer.world_size > 1:
             real = batch.index != PADDING
             padded = not bool(real.any())
             if not padded:
@@ -149,6 +155,25 @@ class SupervisedModule(LightningModule):
         return None if padded else loss
 
     # What a subclass uses
+
+    def training_loss(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
+        """A training batch through network, loss and the regularizers of batches.
+
+        Args:
+            batch: Inputs and targets.
+
+        Returns:
+            The loss without penalties, the logits ``(N, num_outputs)``, and the penalty that is to be added to the
+            loss, if there is any.
+        """
+        regularization = self._regularization
+        batch = regularization.before_forward(self, batch)
+        logits = self(batch.inputs)
+        loss = regularization.loss(self, batch, logits)
+        if loss is None:
+            assert batch.targets is not None
+            loss = self.compute_loss(logits, batch.targets)
+        return loss, logits, regularization.batch_penalty(self, batch, logits)
 
     def make(self, network: Callable[..., nn.Module]) -> nn.Module:
         """Makes a network from this module's own arguments, for :meth:`build_network`.
@@ -206,8 +231,14 @@ class SupervisedModule(LightningModule):
             super().__setattr__(name, value)
 
     def on_fit_start(self) -> None:
-        """Checks what would fail later."""
+        """Checks what would fail later, and lets the regularizers put their hooks on layers."""
         check_before_fit(self, self.trainer)
+        self._regularization.start(self)
+
+    def on_fit_end(self) -> None:
+        """Removes the regularizers' hooks, and prints what they report."""
+        self._regularization.report(self)
+        self._regularization.stop()
 
     def forward(self, inputs: Tensor) -> Tensor:
         """``(N, *input_shape)`` to ``(N, num_outputs)``."""
@@ -215,9 +246,12 @@ class SupervisedModule(LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
         """See :meth:`step`."""
+        self._regularization.keep(batch, batch_idx)
         loss = self.step(batch, "train")
-        if loss is not None and self._is_log_step():
-            self.log("train/loss_step", loss.detach(), prog_bar=True)
+        self._regularization.check_acted(self)
+        if loss is not None and self._is_log_step() and not self._regularization.replaying:
+            penalty = self._regularization.penalty
+            self.log("train/loss_step", loss.detach() if penalty is None else loss.detach() - penalty, prog_bar=True)
         return loss
 
     def _is_log_step(self) -> bool:
@@ -279,8 +313,8 @@ class SupervisedModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": make_schedule(optimizer, self._schedule, self.trainer)}
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Adds the gradient of the penalties to the parameters' gradients (see :mod:`fulmen.nn.regularizers`)."""
-        penalty = add_penalties(self, self.regularizers, optimizer)
+        """Lets the regularizers act on complete gradients (see :mod:`fulmen.nn.regularizers`)."""
+        penalty = self._regularization.before_step(self, optimizer)
         if penalty is not None and self._is_log_step():
             self.log("train/penalty", penalty)
 
@@ -300,7 +334,12 @@ class SupervisedModule(LightningModule):
             "class_path": class_path(type(self)),
             "components": self.components,
             "objects": self._objects,
+            "regularizers": self._regularization.state_dict(),
         }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Gives the regularizers their states back."""
+        self._regularization.load_state_dict(checkpoint.get("fulmen", {}).get("regularizers", []))
 
     @property
     def components(self) -> list[dict[str, Any]]:

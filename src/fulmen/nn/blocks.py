@@ -26,6 +26,7 @@ _XAVIER = (
     nn.Hardtanh,
     nn.Identity,
 )
+_ACTIVATIONS = ("torch.nn.modules.activation", "timm.layers.activations")
 _GROUP = 16
 """Fewest features in a group of a vector: each group loses two of its degrees of freedom. 16 channels a group
 do as well as 32 groups (Wu and He 2018, https://arxiv.org/abs/1803.08494, table 3)."""
@@ -40,7 +41,20 @@ def make_activation(spec: Any) -> nn.Module:
     if spec is None:
         return nn.Identity()
     made: nn.Module = build("activations", spec)
-    return copy.deepcopy(made) if made is spec else made
+    made = copy.deepcopy(made) if made is spec else made
+    made.is_activation = True  # how regularizers of activations find it
+    return made
+
+
+def is_activation(module: nn.Module) -> bool:
+    """Whether a layer is an activation: made by :func:`make_activation`, or one of torch's or timm's own.
+
+    >>> is_activation(nn.ReLU()), is_activation(nn.Linear(2, 2))
+    (True, False)
+    """
+    if isinstance(module, nn.MultiheadAttention):  # stands in the same file
+        return False
+    return getattr(module, "is_activation", False) or type(module).__module__.startswith(_ACTIVATIONS)
 
 
 def normalize_layer(kind: Normalization | None, features: int, dims: int) -> nn.Module | None:

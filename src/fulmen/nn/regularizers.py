@@ -1,21 +1,27 @@
-"""Regularizers of parameters.
+"""Regularizers: the protocol, and those of parameters.
 
-A regularizer adds ``penalty(module)`` to what is minimized, changes parameters after the optimizer's step
-(``after_step``), or both. :class:`~fulmen.modules.SupervisedModule` adds the penalty's *gradient* to the
-parameters' gradients right before the optimizer's step, which is the gradient of loss + penalty exactly
-once per step: with accumulated micro-batches, after DDP has averaged, on the local shards of sharded
-parameters, and outside of autocast, where the parameters have their full precision.
+A regularizer of *parameters* adds ``penalty(module)`` to what is minimized, changes parameters after the
+optimizer's step (``after_step``), or both. :class:`~fulmen.modules.SupervisedModule` adds the penalty's
+*gradient* to the parameters' gradients right before the optimizer's step, which is the gradient of loss +
+penalty exactly once per step: with accumulated micro-batches, after DDP has averaged, on the local shards of
+sharded parameters, and outside of autocast, where the parameters have their full precision.
+
+A regularizer of *batches* (of activations, outputs or inputs) adds ``batch_penalty`` to the loss of each
+training batch. As that loss, it has to be a mean over samples: then micro-batches and processes add up to the
+whole batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
+from fulmen.core.batch import Batch
 from fulmen.core.errors import ConfigError
 
 _NORMS = (
@@ -41,7 +47,10 @@ def is_weight(module: nn.Module, name: str, parameter: nn.Parameter) -> bool:
 
 
 class Regularizer:
-    """Base class of regularizers. Subclasses override :meth:`penalty`, :meth:`after_step`, or both.
+    """Base class of regularizers. Subclasses override what they need.
+
+    :meth:`penalty` and :meth:`after_step` act on parameters; :meth:`attach`, :meth:`before_forward`,
+    :meth:`loss` and :meth:`batch_penalty` on training batches; :meth:`before_step` on a whole optimizer step.
 
     Args:
         weight: How strongly it acts, >= 0.
@@ -95,6 +104,61 @@ class Regularizer:
             module: The module that is trained.
             rates: The learning rate of each parameter in this step.
         """
+
+    def attach(self, module: Any) -> list[RemovableHandle]:
+        """Puts hooks on layers before the first training step; they are removed when training ends.
+
+        Args:
+            module: The :class:`~fulmen.modules.SupervisedModule`, on its device, with the weights it starts from.
+        """
+        return []
+
+    def before_forward(self, module: Any, batch: Batch) -> Batch:
+        """The training batch that goes through the network.
+
+        Args:
+            module: The module that is trained.
+            batch: Inputs as the network sees them, and targets.
+        """
+        return batch
+
+    def loss(self, module: Any, batch: Batch, logits: Tensor) -> Tensor | None:
+        """The loss of a training batch instead of ``module.compute_loss(logits, batch.targets)``; ``None``: that.
+
+        At most one regularizer of a module may override this.
+        """
+        return None
+
+    def batch_penalty(self, module: Any, batch: Batch, logits: Tensor) -> Tensor | None:
+        """What is added to the loss of a training batch: a scalar, a mean over samples; ``None`` for nothing.
+
+        Called outside of autocast.
+
+        Args:
+            module: The module that is trained.
+            batch: What went through the network.
+            logits: ``(N, num_outputs)`` that came out, in full precision.
+        """
+        return None
+
+    def before_step(self, module: Any, replay: Callable[[], None]) -> None:
+        """Changes the gradients of a whole optimizer step, before penalties of parameters and clipping.
+
+        Args:
+            module: The module; its gradients are complete (accumulated, averaged over processes).
+            replay: Replaces them by those of the same batches at the parameters as they are now.
+        """
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint has to hold to go on from: tensors, numbers, lists, mappings."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes over what :meth:`state_dict` gave; called before :meth:`attach`."""
+
+    def report(self, module: Any) -> str | None:
+        """What there is to say when training has ended."""
+        return None
 
 
 def _total(terms: Iterator[Tensor]) -> Tensor | None:

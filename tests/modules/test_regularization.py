@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from fulmen.data import ArrayData, SupervisedDataModule
 from fulmen.modules import MLPModule
-from fulmen.modules.penalties import add_penalties
+from fulmen.modules.regularization import add_penalties
 from fulmen.nn.regularizers import L1, L2
 
 L1_SPEC: dict[str, Any] = {"name": "l1", "weight": 0.02}
