@@ -37,6 +37,8 @@ class Pipeline(ABC):
 
     kind: str
     """The kind of extension, a key of :data:`fulmen.core.registry.KINDS`."""
+    __call__: Callable[..., Any]
+    """A batch of samples, their rows and the epoch to the batch of augmented samples."""
 
     def __init__(self, specs: Sequence[object], seed: int = 0, **supplied: Any) -> None:
         self.seed, self.streams = seed, Streams()

@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from fulmen.core.errors import ConfigError, FulmenError, unknown
+from fulmen.core.errors import ConfigError, FulmenError, message, unknown
 from fulmen.core.version import __version__
 
 TRACEBACK = "FULMEN_TRACEBACK"
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FulmenError as error:
         if os.environ.get(TRACEBACK):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {message(error)}", file=sys.stderr)
         return 2
 
 

@@ -38,6 +38,22 @@ class CheckpointError(FulmenError):
     """A checkpoint that is missing or does not belong to this config."""
 
 
+_FROM_A_WORKER = f"{__name__}."
+"""How a line of a traceback begins that shows one of the errors above."""
+
+
+def message(error: FulmenError) -> str:
+    """What an error says; without the traceback that torch puts around one that was raised in a worker process.
+
+    >>> print(message(DataError("Caught DataError in DataLoader worker process 0.\\nOriginal Traceback (most recent "
+    ...                         "call last):\\n  File ...\\nfulmen.core.errors.DataError: cat.jpg is cut off")))
+    cat.jpg is cut off
+    """
+    text = str(error)
+    start = text.rfind(f"\n{_FROM_A_WORKER}")
+    return text[start:].partition(": ")[2].rstrip() if text.startswith("Caught ") and start >= 0 else text
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str | None:
     """Returns the allowed name that is most like ``name``, if any is.
 

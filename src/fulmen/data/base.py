@@ -12,8 +12,11 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from fulmen.augment import ImagePipeline, Pipeline
 from fulmen.core.batch import PADDING, Batch
 from fulmen.core.errors import ConfigError, DataError
+from fulmen.core.spec import ImageAugmentationSpecs
+from fulmen.data.augmented import Augmented
 from fulmen.data.sampler import ShardedSampler
 
 SplitName = Literal["train", "val", "test"]
@@ -43,6 +46,8 @@ class SupervisedDataModule(LightningDataModule):
         split_seed: Seed of the split. It is apart from ``seed_everything``, so that runs with different
             seeds are compared on the same samples.
         predict_split: Which split ``predict`` reads; ``None``: the test split, or validation without one.
+        augment: Specs of the augmentations of training samples, in order. What they do to a sample depends on
+            ``seed_everything``, the epoch and the sample alone.
 
     Attributes:
         target_type: The task that the targets are made for.
@@ -65,6 +70,7 @@ class SupervisedDataModule(LightningDataModule):
         test_fraction: float = 0.15,
         split_seed: int = 0,
         predict_split: SplitName | None = None,
+        augment: ImageAugmentationSpecs = None,
     ) -> None:
         super().__init__()
         for name, value, least in (
@@ -79,6 +85,8 @@ class SupervisedDataModule(LightningDataModule):
         self.num_workers = num_workers
         self.val_fraction, self.test_fraction, self.split_seed = val_fraction, test_fraction, split_seed
         self.predict_split = predict_split
+        self.augment = augment
+        self._pipeline: Pipeline | None = None
         self.datasets: dict[str, BatchedDataset] = {}
         self.statistics: dict[str, Tensor] = {}
 
@@ -94,6 +102,21 @@ class SupervisedDataModule(LightningDataModule):
     def identity(self, split: str, rows: Tensor) -> Sequence[object]:
         """What a prediction's row is called: here its number; a path for files."""
         return [int(row) for row in rows]
+
+    def build_pipeline(self, specs: Sequence[object]) -> Pipeline:
+        """The augmentations of training samples; here of images ``(C, H, W)``.
+
+        Args:
+            specs: Their specs.
+
+        Raises:
+            ConfigError: If the samples are no images.
+        """
+        if len(self.input_shape) != 3:
+            raise ConfigError(
+                f"augment: image augmentations need images (C, H, W); these samples have the shape {self.input_shape}"
+            )
+        return ImagePipeline(specs, self.input_shape, _seed())
 
     def normalize(self, inputs: Tensor) -> Tensor:
         """Makes raw inputs into what the network sees: a whole batch at once, on the device."""
@@ -113,6 +136,8 @@ class SupervisedDataModule(LightningDataModule):
         self.datasets = {name: data for name, data in self.build_datasets().items() if len(data)}
         if "train" not in self.datasets:
             raise DataError("the training split is empty")
+        if self.augment:
+            self._pipeline = self.build_pipeline(self.augment)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Moves a batch part by part; Lightning's own search for tensors takes longer than a small batch's copy."""
@@ -128,6 +153,11 @@ class SupervisedDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled batches."""
         return self._loader("train", shuffle=True)
+
+    def training_samples(self) -> BatchedDataset:
+        """What the training batches are made of: the training split, augmented if that is asked for."""
+        data = self.datasets["train"]
+        return data if self._pipeline is None else Augmented(data, self._pipeline)
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         """Every validation sample once; an empty list where there are none."""
@@ -169,14 +199,13 @@ class SupervisedDataModule(LightningDataModule):
         self.statistics = state_dict["statistics"]
 
     def _loader(self, split: str, shuffle: bool = False) -> DataLoader[Any]:
-        data: Any = self.datasets[split]
+        data: Any = self.training_samples() if shuffle else self.datasets[split]
         replicas = {"num_replicas": 1, "rank": 0}
         if self.trainer is not None:
             replicas = self.trainer.distributed_sampler_kwargs or replicas
         if shuffle and len(data) < replicas["num_replicas"]:
             raise DataError(f"{len(data)} training samples cannot be shared by {replicas['num_replicas']} processes")
-        seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
-        sampler = ShardedSampler(data, shuffle, seed, **replicas)
+        sampler = ShardedSampler(data, shuffle, _seed(), **replicas, draws=isinstance(data, Augmented))
         size = self.batch_size if shuffle else self.eval_batch_size
         return DataLoader(
             data,
@@ -195,6 +224,11 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
+def _seed() -> int:
+    """The seed of the run, as ``seed_everything`` left it."""
+    return int(os.environ.get("PL_GLOBAL_SEED", 0))
+
+
 class TensorRows(Dataset[Batch]):
     """Some rows of tensors that are held in memory.
 
@@ -209,6 +243,10 @@ class TensorRows(Dataset[Batch]):
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def describe(self, index: int) -> str:
+        """What messages call a sample."""
+        return f"row {index}"
 
     def __getitem__(self, row: int) -> Batch:
         return Batch(*(part[0] for part in self.__getitems__([row]) if part is not None))

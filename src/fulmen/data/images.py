@@ -21,6 +21,8 @@ _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"BM", b"II*\0", 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 _ENDINGS = ", ".join(sorted(_SUFFIXES))
 _SPLIT_FOLDERS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
+_CENTRE = 0.875
+"""Share of the shorter side that the network sees."""
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
@@ -34,7 +36,7 @@ class ImageFolderData(SupervisedDataModule):
     Args:
         root: The folder.
         image_size: Side in pixels that the network sees: the shorter side is resized to ``image_size / 0.875``,
-            the centre cut out.
+            the centre cut out. Augmentations see the resized image before it is cut.
         channels: 3 for colour, 1 for grey.
         mean: Mean of each channel, of values in [0, 1]; ``None``: ImageNet's.
         std: Standard deviation of each channel; ``None``: ImageNet's.
@@ -173,6 +175,10 @@ class ImageFiles(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.paths)
 
+    def describe(self, index: int) -> str:
+        """What messages call an image: its path."""
+        return str(self.paths[index])
+
     def __getitem__(self, row: int) -> Batch:
         return Batch(*(part[0] for part in self.__getitems__([row]) if part is not None))
 
@@ -180,6 +186,31 @@ class ImageFiles(Dataset[Batch]):
         images = torch.stack([decode(self.paths[row], self.size, self.channels) for row in rows])
         index = torch.tensor([row if row != PADDING else PADDING for row in rows])
         return Batch(images, self.targets[index], index)
+
+    def whole(self, rows: list[int]) -> Batch:
+        """Images that nothing is cut off from, as arrays ``(h, w, channels)``, for augmentations."""
+        arrays = [np.asarray(_open(self.paths[row], self._shorter, self.channels)) for row in rows]
+        images: Any = [array.reshape(*array.shape[:2], self.channels) for array in arrays]
+        return Batch(images, self.targets[rows], torch.tensor(rows))
+
+    def fit(self, image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Cuts the centre ``(size, size, channels)`` out of an augmented image; enlarges it first if it is smaller."""
+        from PIL import Image
+
+        height, width = image.shape[:2]
+        if (height, width) == (self.size, self.size):
+            return image
+        if min(height, width) < self.size:
+            factor = self.size / min(height, width)
+            height, width = max(round(height * factor), self.size), max(round(width * factor), self.size)
+            resized = Image.fromarray(image.squeeze()).resize((width, height), Image.Resampling.BILINEAR)
+            image = np.asarray(resized).reshape(height, width, self.channels)
+        top, left = (height - self.size) // 2, (width - self.size) // 2
+        return image[top : top + self.size, left : left + self.size]
+
+    @property
+    def _shorter(self) -> int:
+        return round(self.size / _CENTRE)
 
 
 def decode(path: Path, size: int, channels: int) -> Tensor:
@@ -196,20 +227,38 @@ def decode(path: Path, size: int, channels: int) -> Tensor:
     Raises:
         DataError: If the file cannot be decoded.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
 
-    shorter = round(size / 0.875)
-    try:
-        with Image.open(path) as file:
-            file.draft("RGB" if channels == 3 else "L", (shorter, shorter))  # large JPEGs are decoded at a fraction
-            image = _eight_bits(ImageOps.exif_transpose(file)).convert("RGB" if channels == 3 else "L")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} cannot be decoded: {str(error).splitlines()[0]}; repair or remove it") from error
+    shorter = round(size / _CENTRE)
+    image = _read(path, shorter, channels)
     side = min(image.size) * size / shorter
     left, top = (image.width - side) / 2, (image.height - side) / 2
     square = image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
     pixels = torch.from_numpy(np.array(square))
     return pixels[None] if channels == 1 else pixels.permute(2, 0, 1).contiguous()
+
+
+def _open(path: Path, shorter: int, channels: int) -> Any:
+    """A whole image of Pillow, whose shorter side is resized to ``shorter`` pixels."""
+    from PIL import Image
+
+    image = _read(path, shorter, channels)
+    factor = shorter / min(image.size)
+    width, height = (max(round(side * factor), shorter) for side in image.size)
+    return image.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def _read(path: Path, shorter: int, channels: int) -> Any:
+    """An image of Pillow, upright, in grey or in colour."""
+    from PIL import Image, ImageOps
+
+    mode = "RGB" if channels == 3 else "L"
+    try:
+        with Image.open(path) as file:
+            file.draft(mode, (shorter, shorter))  # large JPEGs are decoded at a fraction
+            return _eight_bits(ImageOps.exif_transpose(file)).convert(mode)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path} cannot be decoded: {str(error).splitlines()[0]}; repair or remove it") from error
 
 
 def _eight_bits(image: Any) -> Any:

@@ -29,16 +29,25 @@ class ShardedSampler(DistributedSampler[int]):
         seed: Of the order.
         num_replicas: Number of processes.
         rank: This process, 0 to ``num_replicas - 1``.
+        draws: Give ``epoch * len(dataset) + row`` instead of the row, in training (see
+            :class:`~fulmen.data.augmented.Augmented`).
 
     >>> list(ShardedSampler(range(5), shuffle=False, num_replicas=2, rank=1))
     [1, 3, -1]
     """
 
     def __init__(
-        self, dataset: Dataset[object], shuffle: bool, seed: int = 0, num_replicas: int = 1, rank: int = 0
+        self,
+        dataset: Dataset[object],
+        shuffle: bool,
+        seed: int = 0,
+        num_replicas: int = 1,
+        rank: int = 0,
+        draws: bool = False,
     ) -> None:
         super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=shuffle, seed=seed, drop_last=shuffle)
         self.size = len(dataset)  # type: ignore[arg-type]
+        self.draws = draws
 
     def __len__(self) -> int:
         return self.size // self.num_replicas if self.shuffle else -(-self.size // self.num_replicas)
@@ -49,4 +58,6 @@ class ShardedSampler(DistributedSampler[int]):
             return iter(mine + [PADDING] * (len(self) - len(mine)))
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(self.size, generator=generator)[: len(self) * self.num_replicas]
+        if self.draws:
+            order += self.epoch * self.size
         return iter(order[self.rank :: self.num_replicas].tolist())

@@ -86,8 +86,8 @@ def _check_targets(module: SupervisedModule, data: SupervisedDataModule) -> None
 
 
 def _check_sample(module: SupervisedModule, trainer: Trainer, data: SupervisedDataModule) -> None:
-    """Runs two samples through network and loss, in evaluation mode so that nothing is changed."""
-    dataset = data.datasets["train"]
+    """Runs two training samples through network and loss, in evaluation mode so that nothing is changed."""
+    dataset = data.training_samples()
     batch: Any = dataset.__getitems__(list(range(min(2, len(dataset)))))
     batch = trainer.strategy.batch_to_device(batch, module.device)
     batch = Batch.of(data.on_after_batch_transfer(batch, 0))
