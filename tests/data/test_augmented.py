@@ -108,12 +108,19 @@ class Seen(LightningModule):
         self.weight = torch.nn.Parameter(torch.zeros(1))
         self.register_buffer("seen", torch.zeros(epochs, samples, dtype=torch.long))
 
+    def on_train_epoch_start(self) -> None:
+        self.mine: list[Tensor] = []
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        index: Any = self.all_gather(batch.index).flatten()
-        self.seen[self.current_epoch, index] += self.all_gather(
-            batch.inputs.mul(255).round().long().sum((1, 2, 3))
-        ).flatten()
+        assert batch.index is not None
+        self.mine.append(torch.stack([batch.index, batch.inputs.mul(255).round().long().sum((1, 2, 3))]))
         return self.weight.sum()
+
+    def on_train_epoch_end(self) -> None:
+        index, sums = torch.cat(self.mine, 1)
+        gathered: Any = self.all_gather(torch.stack([index, sums]))
+        for index, sums in gathered.view(-1, 2, len(index)):
+            self.seen[self.current_epoch, index] += sums
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         pass
