@@ -118,9 +118,9 @@ class Seen(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         index, sums = torch.cat(self.mine, 1)
-        gathered: Any = self.all_gather(torch.stack([index, sums]))
-        for index, sums in gathered.view(-1, 2, len(index)):
-            self.seen[self.current_epoch, index] += sums
+        self.seen[self.current_epoch, index] = sums
+        if torch.distributed.is_initialized():
+            torch.distributed.all_reduce(self.seen[self.current_epoch])
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         pass
