@@ -50,6 +50,11 @@ class Invocation:
         return config_name(next(iter(self.configs), None))
 
     @property
+    def typed(self) -> list[str]:
+        """What stands beside the config files."""
+        return self.arguments[2 * self.arguments.count("--config") :]
+
+    @property
     def runs_root(self) -> str:
         """The folder of all runs."""
         given = [(config.get("trainer") or {}).get("default_root_dir") for config in self.configs.values()]

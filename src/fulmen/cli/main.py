@@ -35,6 +35,9 @@ COMMANDS = {
     "validate": Command("score a checkpoint on the validation data", "fulmen.cli.run:run"),
     "test": Command("score a checkpoint on the test data", "fulmen.cli.run:run"),
     "predict": Command("write a table of predictions", "fulmen.cli.run:run"),
+    "augment": Command(
+        "show what augmentations do, as a sheet of images or a table of texts", "fulmen.cli.augment:run"
+    ),
     "plugins": Command("list what can be plugged in", "fulmen.cli.plugins:run"),
 }
 

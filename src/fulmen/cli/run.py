@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
 import sys
-import warnings
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -24,6 +21,7 @@ from fulmen.callbacks import Checkpoint, EarlyStopping, PredictionWriter, Progre
 from fulmen.cli import restore, runs
 from fulmen.cli.invocation import Invocation
 from fulmen.cli.parser import FulmenParser
+from fulmen.cli.quiet import quiet
 from fulmen.cli.summary import summary
 from fulmen.cli.trainer import LoggerName, make_loggers, nearest_name
 from fulmen.core.errors import CheckpointError, ConfigError, FulmenError
@@ -46,7 +44,7 @@ def run(command: str, arguments: list[str]) -> None:
         FulmenError: For a mistake in the config or the command.
     """
     invocation = Invocation.read(command, arguments)
-    _quiet()
+    quiet()
     sys.argv = [sys.argv[0], command, *invocation.arguments]  # what DDP starts its other processes with
     try:
         FulmenCLI(invocation)
@@ -55,25 +53,6 @@ def run(command: str, arguments: list[str]) -> None:
     except FulmenError:
         restore.explain(invocation)
         raise
-
-
-def _quiet() -> None:
-    """Turns off advice that does not apply here."""
-    # https://github.com/Lightning-AI/pytorch-lightning/issues/10182: data in memory need no worker processes
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    # torch 2.15 deprecates what Lightning 2.6.6 calls in lightning/pytorch/utilities/_pytree.py
-    warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
-    # lightning/pytorch/cli.py 2.6.6 calls methods that jsonargparse 4.49 renamed (pyproject.toml bounds it below 5)
-    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
-    # a model that is only evaluated needs no early stopping; lightning/pytorch/trainer/call.py asks for it all the same
-    warnings.filterwarnings("ignore", ".*callbacks used to create the checkpoint need to be provided.*")
-    # a resumed run has a folder of its own; the best checkpoint of the first part stays in the first run's folder
-    warnings.filterwarnings("ignore", ".*The dirpath has changed from.*")
-    # frozen layers stay in evaluation mode, and are meant to
-    warnings.filterwarnings("ignore", ".*in eval mode at the start of training.*")
-    # short epochs are usual here, and the metrics of an epoch are logged whatever log_every_n_steps is
-    warnings.filterwarnings("ignore", ".*is smaller than the logging interval.*")
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda r: "💡 Tip" not in r.getMessage())
 
 
 class FulmenCLI(LightningCLI):
