@@ -138,3 +138,21 @@ def test_too_many_stages() -> None:
 def test_errors(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         CNN(**{"input_shape": (1, 8, 8), "num_outputs": 2, "channels": [4], **options})
+
+
+class _Half(nn.Module):
+    """Gives half the channels."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a, b = x.chunk(2, 1)
+        return a * b
+
+
+@pytest.mark.parametrize("convolutions", [1, 2])
+def test_activations_may_halve_the_channels(convolutions: int) -> None:
+    network = CNN((3, 8, 8), 5, [8, 16], convolutions=convolutions, activation=_Half)
+    convs = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    widths = [8] * convolutions + [16] * convolutions
+    assert [c.out_channels for c in convs] == widths
+    assert [c.in_channels for c in convs] == [3, *(w // 2 for w in widths[:-1])]
+    assert network(torch.randn(2, 3, 8, 8)).shape == (2, 5)

@@ -11,7 +11,14 @@ from torch import Tensor, nn
 
 from fulmen.core.errors import ConfigError
 from fulmen.core.spec import ActivationSpec
-from fulmen.nn.blocks import Initialization, Normalization, initialize, make_activation, normalize_layer
+from fulmen.nn.blocks import (
+    Initialization,
+    Normalization,
+    activated_features,
+    initialize,
+    make_activation,
+    normalize_layer,
+)
 
 Pooling = Literal["max", "average", "stride"]
 
@@ -69,9 +76,9 @@ class CNN(nn.Module):
                 conv = _CONV[self.dims - 1](
                     width, features, kernel_size, stride, kernel_size // 2, bias=normalization is None
                 )
-                norm = normalize_layer(normalization, features, self.dims)
-                stages += [conv, *([norm] if norm else []), make_activation(activation)]
-                width = features
+                norm, activate = normalize_layer(normalization, features, self.dims), make_activation(activation)
+                stages += [conv, *([norm] if norm else []), activate]
+                width = activated_features(activate, features)
             if pooling != "stride":
                 stages.append(_POOL[pooling][self.dims - 1](2))
         self.features = nn.Sequential(*stages)

@@ -5,12 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from fulmen.core.errors import ConfigError
 from fulmen.core.spec import ActivationSpec
-from fulmen.nn.blocks import Initialization, Normalization, initialize, make_activation, normalize_layer
+from fulmen.nn.blocks import (
+    Initialization,
+    Normalization,
+    activated_features,
+    initialize,
+    make_activation,
+    normalize_layer,
+)
 
 
 class _Residual(nn.Module):
@@ -37,8 +43,7 @@ def _hidden(
 ) -> tuple[nn.Module, int]:
     """A hidden layer (linear, normalization, activation, dropout), and the number of features it gives."""
     normalize, activate = normalize_layer(normalization, features, 0), make_activation(activation)
-    with torch.no_grad():  # gated activations and maxout give fewer features than they take
-        out_features = int(activate(torch.zeros(1, features)).shape[1])
+    out_features = activated_features(activate, features)
     parts = [nn.Linear(in_features, features), normalize, activate, nn.Dropout(dropout) if dropout else None]
     layers = nn.Sequential(*(part for part in parts if part is not None))
     return (_Residual(layers, in_features, out_features) if residual else layers), out_features

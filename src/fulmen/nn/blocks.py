@@ -46,6 +46,16 @@ def make_activation(spec: Any) -> nn.Module:
     return made
 
 
+def activated_features(activation: nn.Module, features: int) -> int:
+    """How many features or channels an activation gives: gated ones and maxout give fewer than they take.
+
+    >>> activated_features(nn.ReLU(), 8)
+    8
+    """
+    with torch.no_grad():
+        return int(activation(torch.zeros(1, features)).shape[1])
+
+
 def is_activation(module: nn.Module) -> bool:
     """Whether a layer is an activation: made by :func:`make_activation`, or one of torch's or timm's own.
 
