@@ -17,6 +17,8 @@ from fulmen.core.errors import ConfigError, FulmenError
 from fulmen.core.registry import registry
 from fulmen.core.spec import read, resolve
 
+_TRIES = 100
+
 
 @dataclass(frozen=True)
 class Options:
@@ -117,13 +119,13 @@ def _table_of(texts: Sequence[str], options: Options, specs: list[Any]) -> str:
     for spec in alone:
         name = read("text_augmentations", spec)[0]
         try:
-            after = TextPipeline([spec], options.seed)(texts, rows)
+            one = TextPipeline([spec], options.seed)
         except FulmenError as error:
             if specs:
                 raise
-            columns.append((name, [f"({str(error).splitlines()[0]})"]))
+            columns.append((name, [f"({str(error.args[0]).splitlines()[0]})"]))
             continue
-        columns.append((name, [marked(*pair) for pair in zip(texts, after, strict=True)]))
+        columns.append((name, [marked(text, _first_change(one, text)) for text in texts]))
     if len(specs) > 1:
         pipeline = TextPipeline(specs, options.seed)
         for epoch in range(options.views):
@@ -135,6 +137,15 @@ def _table_of(texts: Sequence[str], options: Options, specs: list[Any]) -> str:
         for i in range(len(texts))
     ]
     return "\n\n".join(blocks)
+
+
+def _first_change(pipeline: Any, text: str) -> str:
+    """The text in the first of some epochs that changes it: what is rare is to be seen as well."""
+    import torch
+
+    row = torch.tensor([0])
+    views = (pipeline([text], row, epoch)[0] for epoch in range(_TRIES))
+    return next((view for view in views if view != text), text)
 
 
 # The data of a config

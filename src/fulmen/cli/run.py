@@ -24,7 +24,9 @@ from fulmen.cli.parser import FulmenParser
 from fulmen.cli.quiet import quiet
 from fulmen.cli.summary import summary
 from fulmen.cli.trainer import LoggerName, make_loggers, nearest_name
+from fulmen.core import provenance
 from fulmen.core.errors import CheckpointError, ConfigError, FulmenError
+from fulmen.core.registry import Component
 from fulmen.core.restoring import restoring
 from fulmen.core.spec import check
 from fulmen.data import SupervisedDataModule
@@ -67,6 +69,7 @@ class FulmenCLI(LightningCLI):
         self.run_folder: Path | None = None
         self.checkpoint_file: Path | None = None
         self.differences: list[str] = []
+        self.named: dict[str, list[Component]] = {}
         super().__init__(
             save_config_callback=SaveConfigCallback if invocation.command == "fit" else None,
             seed_everything_default=0,
@@ -124,7 +127,7 @@ class FulmenCLI(LightningCLI):
             cls = _resolve(given.class_path)
             values = given.get("init_args")
             if cls is not None and values is not None:
-                check(cls, values.as_dict(), f"{key}.init_args")
+                self.named[key] = check(cls, values.as_dict(), f"{key}.init_args")
 
     def _parse_ckpt_path(self) -> None:
         """Lightning lets a checkpoint overwrite the config here; :mod:`fulmen.cli.restore` compares them instead."""
@@ -183,7 +186,7 @@ class FulmenCLI(LightningCLI):
         callbacks: list[pl.Callback] = []
         if self.invocation.command == "fit":
             if isinstance(self.model, SupervisedModule):
-                config.provenance = self.model.components
+                config.provenance = self.model.components + provenance.records(self.named.get("data", []))
             if config.trainer.fast_dev_run:
                 kwargs["logger"] = False
             else:
