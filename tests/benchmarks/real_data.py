@@ -47,7 +47,7 @@ REGULARIZERS: list[dict[str, Any]] = [
     {"name": "manifold_mixup"},
     {"name": "sam"},
 ]
-_DIGITS = {"class_path": "DigitsData", "init_args": {"batch_size": 32, "val_fraction": 0.1, "test_fraction": 0.2}}
+_DIGITS = {"class_path": "DigitsData", "init_args": {"batch_size": 64, "val_fraction": 0.1, "test_fraction": 0.2}}
 _ADAM = {"optimizer": {"name": "adam", "lr": 1e-3}, "schedule": {"name": "cosine", "warmup_epochs": 1}}
 
 
@@ -65,9 +65,8 @@ def configs(data: Path) -> dict[str, dict[str, Any]]:
         "backbone": "mobilenetv2_100",
         "backbone_options": {"pad_type": "same"},
         "weights": str(data / "mobilenetv2_100" / "mobilenetv2_100_imagenet_from_tflite.pth"),
-        "freeze": "none",
-        "optimizer": {"name": "adam", "lr": 1e-4},
-        "schedule": {"name": "cosine", "warmup_epochs": 1},
+        "freeze": "all",
+        "optimizer": {"name": "adam", "lr": 1e-3},
     }
     return {
         "digits_mlp": {
@@ -78,17 +77,21 @@ def configs(data: Path) -> dict[str, dict[str, Any]]:
         },
         "digits_cnn": {
             **common,
-            "model": {"class_path": "CNNModule", "init_args": {"channels": [32, 64], "convolutions": 2, **_ADAM}},
+            "model": {"class_path": "CNNModule", "init_args": {"channels": [16, 32], "convolutions": 2, **_ADAM}},
             "data": _DIGITS,
-            "trainer": {"max_epochs": 30},
+            "trainer": {"max_epochs": 20},
         },
         "ants_bees": {
             **common,
             "model": {"class_path": "TransferModule", "init_args": transfer},
             "data": {"class_path": "ImageFolderData", "init_args": bees},
-            "trainer": {"max_epochs": 10},
+            "trainer": {"max_epochs": 4},
         },
     }
+
+
+def _title(spec: Any) -> str:
+    return "none" if spec is None else spec if isinstance(spec, str) else str(spec["name"])
 
 
 def train(job: tuple[str, str, Any, int, dict[str, Any], str]) -> tuple[str, str, str, float, float]:
@@ -121,8 +124,7 @@ def train(job: tuple[str, str, Any, int, dict[str, Any], str]) -> tuple[str, str
             raise RuntimeError(f"{name} {kind} {spec}: {said.getvalue()[-2000:]}")
         scores = json.loads((Path(folder) / found[0]).read_text())
     accuracy = next(value for key, value in scores.items() if key.endswith("/accuracy"))
-    title = "none" if spec is None else spec if isinstance(spec, str) else spec["name"]
-    return name, kind, title, 100 * accuracy, seconds
+    return name, kind, _title(spec), 100 * accuracy, seconds
 
 
 def main() -> None:
@@ -130,6 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="+", choices=["digits_mlp", "digits_cnn", "ants_bees"])
     parser.add_argument("--kinds", nargs="+", default=["augment", "regularizers"], choices=["augment", "regularizers"])
+    parser.add_argument("--rows", nargs="+", help="only these augmentations and regularizers, and none")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[3] / "shared" / "data")
     parser.add_argument("--accelerator", default="cpu")
@@ -144,6 +147,7 @@ def main() -> None:
         for name in given.sets
         for kind, specs in [("plain", [None]), *((kind, rows[kind]) for kind in given.kinds)]
         for spec in specs
+        if spec is None or given.rows is None or _title(spec) in given.rows
         for seed in given.seeds
     ]
     with ProcessPoolExecutor(given.processes, multiprocessing.get_context("spawn")) as pool:

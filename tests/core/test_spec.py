@@ -369,3 +369,15 @@ def test_primitive_leaves_objects_alone() -> None:
 
 def test_primitive_of_a_class_builds_the_same_again() -> None:
     assert isinstance(build("activations", primitive(nn.GELU)), nn.GELU)
+
+
+def needs_more() -> None:
+    import package_that_nobody_has  # noqa: F401
+
+
+def test_a_package_that_a_component_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    component = Component("losses", "hungry", f"{__name__}:needs_more", "acme", "1.0")
+    monkeypatch.setattr(Registry, "find", lambda *_: component)
+    monkeypatch.setattr(Component, "load", lambda _: needs_more)
+    with pytest.raises(SpecError, match=r"loss 'hungry' needs a package that is not installed: .*nobody_has"):
+        build("losses", "hungry")

@@ -158,6 +158,8 @@ def build(kind: str, spec: object, **supplied: Any) -> Any:
         return target(**{**_accepted(target, supplied), **options})
     except ConfigError:
         raise
+    except ImportError as error:  # packages that only some of a library's classes need, as nlpaug's need transformers
+        raise SpecError(f"{KINDS[kind]} {component.name!r} needs a package that is not installed: {error}") from error
     except (TypeError, ValueError) as error:
         given = ", ".join(f"{k}={v!r}" for k, v in options.items())
         raise SpecError(f"{KINDS[kind]} {component.name!r} refuses ({given}): {error}") from error

@@ -1,0 +1,1 @@
+"""Text augmentation with nlpaug, offline and without damage to what is not augmented, for Fulmen."""
