@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points, version
 from pathlib import Path
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from fulmen.core import registry as registry_module
 from fulmen.core.errors import PluginError, SpecError, unknown
-from fulmen.core.registry import BASES, KINDS, OWN, Component, Registry, canonical, registry
+from fulmen.core.registry import BASES, KINDS, KNOWN_PLUGINS, OWN, Component, Registry, canonical, registry
 
 RELU = Component("activations", "relu", "torch.nn:ReLU", OWN, "0.1.0")
 GELU = Component("activations", "gelu", "torch.nn:GELU", OWN, "0.1.0")
@@ -58,12 +59,21 @@ def test_name_of_another_kind_is_unknown() -> None:
 
 
 def test_known_plugin_that_is_absent_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = {"fulmen-activations": {"activations": ("snake",), "losses": ("other",)}}
+    known = {"fulmen-activations": {"activations": "snake sinlu", "losses": "other"}}
     monkeypatch.setattr(registry_module, "KNOWN_PLUGINS", known)
     with pytest.raises(SpecError, match=r"'snake' is in a plugin .*: pip install fulmen-activations$"):
         make(RELU).find("activations", "snake")
     with pytest.raises(SpecError, match=r"^unknown activation 'other'"):
         make(RELU).find("activations", "other")
+
+
+@pytest.mark.parametrize("name", ["fulmen-activations:snake", "fulmen_activations:anything", "acme-fulmen:rocket"])
+def test_distribution_that_is_absent_is_to_be_installed(name: str) -> None:
+    distribution = name.partition(":")[0]
+    with pytest.raises(SpecError, match=rf"is in a plugin that is not installed: pip install {distribution}$"):
+        make(RELU).find("activations", name)
+    with pytest.raises(SpecError, match=r"^unknown activation 'acme-fulmen:rokcet'"):
+        make(RELU, ROCKET).find("activations", "acme-fulmen:rokcet")
 
 
 # The same name twice
@@ -358,3 +368,15 @@ def test_nothing_heavy_is_imported(code: str, printed: str) -> None:
     done = subprocess.run([sys.executable, "-c", LIGHT.format(code=code)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert printed in done.stdout
+
+
+def test_known_plugins_are_those_of_this_repository() -> None:
+    declared = {}
+    for file in sorted((Path(__file__).parents[2] / "plugins").glob("*/pyproject.toml")):
+        project = tomllib.loads(file.read_text())["project"]
+        groups = project["entry-points"]
+        declared[project["name"]] = {
+            group.removeprefix("fulmen."): " ".join(sorted(names)) for group, names in groups.items()
+        }
+    assert len(declared) == 4
+    assert declared == KNOWN_PLUGINS

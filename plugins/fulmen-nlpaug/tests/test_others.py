@@ -36,7 +36,7 @@ class TestDottedNames:
             "model_path": "bert-base-uncased",
             "model_type": "bert",
         }
-        with pytest.raises(SpecError, match="needs a package that is not installed: .*transformers"):
+        with pytest.raises(SpecError, match=r"needs a package that is not installed: .*transformers"):
             TextPipeline([spec])
 
     def test_only_augmenters(self) -> None:

@@ -43,10 +43,10 @@ _FROM_A_WORKER = f"{__name__}."
 
 
 def message(error: FulmenError) -> str:
-    """What an error says; without the traceback that torch puts around one that was raised in a worker process.
+    r"""What an error says; without the traceback that torch puts around one that was raised in a worker process.
 
-    >>> print(message(DataError("Caught DataError in DataLoader worker process 0.\\nOriginal Traceback (most recent "
-    ...                         "call last):\\n  File ...\\nfulmen.core.errors.DataError: cat.jpg is cut off")))
+    >>> print(message(DataError("Caught DataError in DataLoader worker process 0.\nOriginal Traceback (most recent "
+    ...                         "call last):\n  File ...\nfulmen.core.errors.DataError: cat.jpg is cut off")))
     cat.jpg is cut off
     """
     text = str(error)

@@ -46,8 +46,30 @@ BASES = {
 }
 """What a component of each kind is, ``module:class``; imported only to check a dotted path."""
 
-KNOWN_PLUGINS: dict[str, dict[str, tuple[str, ...]]] = {}
-"""Distribution -> kind -> names of plugins that the house publishes, for the hint on what to install."""
+KNOWN_PLUGINS: dict[str, dict[str, str]] = {
+    "fulmen-activations": {
+        "activations": (
+            "acon aptx bilinear elish flexible_relu gaussian geglu glu lisht logish maxout pelu rational "
+            "reglu serf sine sinlu smish snake squared_relu srelu star_relu swiglu swish telu xielu"
+        ),
+    },
+    "fulmen-albumentations": {
+        "image_augmentations": (
+            "blur color_jitter crop cutout elastic flip grid_distortion light medium noise one_of "
+            "rand_augment resized_crop rotate scale shear some_of strong translate trivial_augment"
+        ),
+    },
+    "fulmen-nlpaug": {
+        "text_augmentations": ("antonym crop delete insert keyboard ocr spelling split swap synonym tfidf"),
+    },
+    "fulmen-regularizers": {
+        "regularizers": (
+            "activity_l1 activity_l2 confidence_penalty gradient_penalty group_lasso hoyer jacobian "
+            "kl_sparsity l2_sp manifold_mixup max_norm orthogonal sam spectral_norm srip"
+        ),
+    },
+}
+"""Distribution -> kind -> names, for the hint on what to install: the plugins that the house publishes."""
 
 
 @dataclass(frozen=True)
@@ -249,11 +271,13 @@ class Registry:
         return Component(kind, path, f"{module}:{attribute}", owner, owners[owner] if owner else None)
 
     def _not_found(self, kind: str, name: str) -> SpecError:
-        message = unknown(KINDS[kind], name, self.names(kind))
-        absent = [d for d, kinds in KNOWN_PLUGINS.items() if name in kinds.get(kind, ())]
-        if absent:
-            message = f"{KINDS[kind]} {name!r} is in a plugin that is not installed: pip install {absent[0]}"
-        return SpecError(message)
+        distribution, _, bare = name.rpartition(":")
+        absent = [d for d, kinds in KNOWN_PLUGINS.items() if bare in kinds.get(kind, "").split()]
+        if distribution and not any(canonical(c.distribution or "") == canonical(distribution) for c in self._all):
+            absent = [distribution]
+        if absent and (not distribution or canonical(absent[0]) == canonical(distribution)):
+            return SpecError(f"{KINDS[kind]} {name!r} is in a plugin that is not installed: pip install {absent[0]}")
+        return SpecError(unknown(KINDS[kind], name, self.names(kind)))
 
 
 @cache

@@ -93,6 +93,7 @@ def _imported(text: str, package: str) -> Iterator[tuple[str, str, str]]:
                 yield module, words[0], words[-1]
 
 
+@cache
 def source_file(module: str) -> Path | None:
     """The source file of a module; only the finders of top-level modules are asked, so nothing is imported."""
     top, *rest = module.split(".")
