@@ -38,7 +38,7 @@ COMMANDS = {
     "augment": Command(
         "show what augmentations do, as a sheet of images or a table of texts", "fulmen.cli.augment:run"
     ),
-    "plugins": Command("list what can be plugged in", "fulmen.cli.plugins:run"),
+    "plugins": Command("list, describe, check and make plugins; a schema for editors", "fulmen.cli.plugins:run"),
 }
 
 

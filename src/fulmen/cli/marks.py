@@ -10,7 +10,7 @@ def marked(before: str, after: str) -> str:
     """The text after a change, with what is new in ``{+ +}`` and what is gone in ``[- -]``, as `wdiff` writes it.
 
     >>> marked("a very good film", "a good fine film")
-    'a [-very -]good {+fine +}film'
+    'a[- very-] good {+fine +}film'
     """
     old, new = (re.findall(r"\w+|\s+|[^\w\s]", text) for text in (before, after))
     parts = []

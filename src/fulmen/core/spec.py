@@ -185,11 +185,12 @@ def _check_options(
     for option, parameter in named.items():
         if parameter.default is parameter.empty and option not in supplied and option not in options:
             raise SpecError(f"{what} needs the option {option!r}; write {{name: ..., {option}: ...}}")
-    hints = {**_type_hints(target), **extra}
+    hints = {**type_hints(target), **extra}
     return {k: _typed(k, v, hints[k], what) if k in hints else v for k, v in options.items()}
 
 
-def _type_hints(target: Any) -> dict[str, Any]:
+def type_hints(target: Any) -> dict[str, Any]:
+    """The annotations of a component's options; none where they exist only for type checkers."""
     function = target
     if isinstance(target, type):
         function = getattr(target, "__new__" if inspect.isfunction(target.__new__) else "__init__")

@@ -33,9 +33,19 @@ def summary(component: Component) -> str:
         says of itself; empty where there is none of these.
 
     >>> summary(Component("activations", "relu", "torch.nn:ReLU", "fulmen", "0.1.0"))
-    '``max(0, x)``'
+    'max(0, x)'
     """
-    return FOREIGN.get(component.value) or documented(component.value) or _of_distribution(component.distribution or "")
+    found = FOREIGN.get(component.value) or documented(component.value)
+    return plain(found or _of_distribution(component.distribution or ""))
+
+
+def plain(text: str) -> str:
+    """A docstring's text for a terminal, which shows no markup.
+
+    >>> plain("``x`` above 0")
+    'x above 0'
+    """
+    return text.replace("``", "")
 
 
 def documented(value: str) -> str:
