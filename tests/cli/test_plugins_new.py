@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import string
 import subprocess
 import sys
 import tomllib
@@ -19,7 +20,6 @@ from fulmen.core.registry import KINDS
 from fulmen.core.version import __version__
 
 LONGEST = "a-name-as-long-as-it-may-be-30"
-NEEDS = {"image_augmentations": "albumentations", "text_augmentations": "nlpaug"}
 
 
 def steps(package: Path) -> list[list[str]]:
@@ -32,38 +32,36 @@ def steps(package: Path) -> list[list[str]]:
     return [[sys.executable, *command[1:]] for command in commands[1:]]
 
 
-def installed(package: Path) -> Path:
-    """A folder beside the package that it is installed into."""
+@pytest.mark.slow
+def test_packages_pass_their_own_ci(cli: Cli, tmp_path: Path) -> None:
+    """Those of all kinds at once, each with the commands of its CI: torch is imported and its types are read once."""
     uv = shutil.which("uv")
     if uv is None:
-        pytest.skip("uv is not there to install the package with")
-    site = package.parent / "site"
-    install = [uv, "pip", "install", "--no-deps", "--python", sys.executable, "--target", str(site), str(package)]
-    done = subprocess.run(install, capture_output=True, text=True)
+        pytest.skip("uv is not there to install the packages with")
+    names = {kind: f"{letter}{LONGEST[1:]}" for kind, letter in zip(KINDS, string.ascii_lowercase, strict=False)}
+    for kind, name in names.items():
+        result = cli("plugins", "new", name, "--kind", kind)
+        assert result.code == 0, result.err
+    packages = [tmp_path / f"fulmen-{name}" for name in names.values()]
+    site = tmp_path / "site"
+    install = [uv, "pip", "install", "--no-deps", "--python", sys.executable, "--target", str(site)]
+    done = subprocess.run([*install, *map(str, packages)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return site
 
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
-def test_package_passes_its_own_ci(
-    cli: Cli, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, kind: str
-) -> None:
-    pytest.importorskip(NEEDS.get(kind, "torch"))
-    result = cli("plugins", "new", LONGEST, "--kind", kind)
-    assert result.code == 0, result.err
-    package = tmp_path / f"fulmen-{LONGEST}"
-    site = installed(package)
-    types = tmp_path_factory.getbasetemp() / "types"  # one cache for all kinds: torch is large
-    environ = {**os.environ, "PYTHONPATH": str(site), "MYPY_CACHE_DIR": str(types)}
-    for command in steps(package):
-        done = subprocess.run(command, cwd=package, env=environ, capture_output=True, text=True)
-        assert done.returncode == 0, f"{' '.join(command[2:])}\n{done.stdout}\n{done.stderr}"
+    environ = {**os.environ, "PYTHONPATH": str(site)}
+    assert len({str(steps(package)) for package in packages}) == 1
+    for command in steps(packages[0]):
+        folder = {"mypy": "src", "pytest": "tests"}.get(command[2])
+        together = [[str(package / folder) for package in packages]] if folder else [[] for _ in packages]
+        for package, places in zip(packages, together, strict=False):
+            done = subprocess.run([*command, *places], cwd=package, env=environ, capture_output=True, text=True)
+            assert done.returncode == 0, f"{' '.join(command[2:])}\n{done.stdout}\n{done.stderr}"
     listing = [sys.executable, "-c", "from fulmen.cli.main import main; main(['plugins', 'list'])"]
     done = subprocess.run(listing, cwd=tmp_path, env=environ, capture_output=True, text=True, check=True)
-    (line,) = [line for line in done.stdout.splitlines() if f"fulmen-{LONGEST}" in line]
-    assert line.split()[:4] == [kind, LONGEST.replace("-", "_"), f"fulmen-{LONGEST}", "0.1.0"]
-    assert "an example; put your own" in line
+    for kind, name in names.items():
+        (line,) = [line for line in done.stdout.splitlines() if f"fulmen-{name}" in line]
+        assert line.split()[:4] == [kind, name.replace("-", "_"), f"fulmen-{name}", "0.1.0"]
+        assert "an example; put your own" in line
 
 
 @pytest.mark.parametrize("kind", KINDS)
