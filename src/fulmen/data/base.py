@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol
@@ -215,6 +216,7 @@ class SupervisedDataModule(LightningDataModule):
             drop_last=shuffle and len(sampler) > 1 and len(sampler) % size == 1,
             num_workers=self.num_workers,
             collate_fn=_as_it_is,
+            worker_init_fn=_start_worker,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
@@ -222,6 +224,15 @@ class SupervisedDataModule(LightningDataModule):
 
 def _as_it_is(batch: Any) -> Any:
     return batch
+
+
+def _start_worker(number: int) -> None:
+    """Keeps OpenCV from starting threads in a worker: one process a core is enough.
+
+    0 is the only number that is safe in a forked process: 1 waits for threads that only its parent has.
+    """
+    if "cv2" in sys.modules:
+        sys.modules["cv2"].setNumThreads(0)
 
 
 def _seed() -> int:
