@@ -1,5 +1,5 @@
 import inspect
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from torch import nn
@@ -369,6 +369,28 @@ def test_primitive_leaves_objects_alone() -> None:
 
 def test_primitive_of_a_class_builds_the_same_again() -> None:
     assert isinstance(build("activations", primitive(nn.GELU)), nn.GELU)
+
+
+ActivationSpecs = Annotated[list[Any] | None, Pluggable("activations", many=True)]
+
+
+def nested(parts: ActivationSpecs = None) -> None:
+    """A component that is made of others."""
+
+
+def test_specs_inside_of_specs_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Registry.find
+    component = Component("activations", "nested", f"{__name__}:nested", "acme", "1.0")
+    monkeypatch.setattr(Registry, "find", lambda r, k, n: component if n == "nested" else original(r, k, n))
+    monkeypatch.setattr(Component, "load", lambda c: nested if c is component else nn.ReLU)
+
+    def outer(activation: ActivationSpec = None) -> None: ...
+
+    deep: dict[str, Any] = {"name": "nested", "parts": ["relu", {"name": "nested", "parts": ["relu"]}]}
+    assert [c.name for c in check(outer, {"activation": deep})] == ["nested", "relu", "nested", "relu"]
+    deep["parts"][1]["parts"] = ["relu", "rleu"]
+    with pytest.raises(SpecError, match=r"^x.activation.parts\[1\].parts\[1\]: unknown activation 'rleu'"):
+        check(outer, {"activation": deep}, "x")
 
 
 def needs_more() -> None:

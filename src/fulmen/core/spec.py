@@ -217,16 +217,16 @@ def _typed(option: str, value: Any, hint: Any, what: str) -> Any:
             raise SpecError(f"{value!r} is not a valid value of {what}; expected {expected or hint}") from error
 
 
-def arguments(cls: type) -> dict[str, Pluggable]:
-    """The arguments of a class that take specs, those of its parents included."""
+def arguments(target: Callable[..., Any]) -> dict[str, Pluggable]:
+    """The arguments of a class (those of its parents included) or of a function that take specs."""
     found: dict[str, Pluggable] = {}
-    for parent in reversed(cls.__mro__):
-        init = vars(parent).get("__init__")
-        if not inspect.isfunction(init):
+    parents = [vars(parent).get("__init__") for parent in reversed(target.__mro__)] if isinstance(target, type) else []
+    for function in [*parents, target]:
+        if not inspect.isfunction(function):
             continue
         try:
-            hints = get_type_hints(init, include_extras=True)
-        except (NameError, TypeError):  # a user's class whose annotations exist only for type checkers
+            hints = get_type_hints(function, include_extras=True)
+        except (NameError, TypeError):  # a user's own, whose annotations exist only for type checkers
             continue
         for name, hint in hints.items():
             for mark in getattr(hint, "__metadata__", ()):
@@ -235,11 +235,13 @@ def arguments(cls: type) -> dict[str, Pluggable]:
     return found
 
 
-def check(cls: type, values: Mapping[str, Any], path: str = "") -> list[Component]:
-    """Checks every spec among the arguments of a class, without building anything.
+def check(target: Callable[..., Any], values: Mapping[str, Any], path: str = "") -> list[Component]:
+    """Checks every spec among the arguments of a class or function, without building anything.
+
+    Specs inside of specs (``{name: one_of, transforms: [...]}``) are checked as well.
 
     Args:
-        cls: The class that the values are for.
+        target: What the values are for.
         values: Argument -> value, as a config gives them.
         path: The place of the values in the config, for messages.
 
@@ -250,7 +252,7 @@ def check(cls: type, values: Mapping[str, Any], path: str = "") -> list[Componen
         SpecError: At the first wrong one, with its place.
     """
     found = []
-    for name, mark in arguments(cls).items():
+    for name, mark in arguments(target).items():
         value, place = values.get(name), f"{path}.{name}".lstrip(".")
         if mark.many and not isinstance(value, list | tuple | type(None)):
             with at(place):
@@ -260,7 +262,8 @@ def check(cls: type, values: Mapping[str, Any], path: str = "") -> list[Componen
             if spec is None or not isinstance(spec, str | Mapping | bool | int | float | list):
                 continue
             with at(f"{place}[{i}]" if mark.many else place):
-                found.append(resolve(mark.kind, spec)[0])
+                component, inner, options = resolve(mark.kind, spec)
+                found += [component, *check(inner, options)]
     return found
 
 
