@@ -157,17 +157,22 @@ class Regularization:
         norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         momenta = [(norm, norm.momentum) for norm in norms]
         counts = [(n, n.num_batches_tracked.clone()) for n in norms if n.num_batches_tracked is not None]
-        self.replaying = True
+        self._mark(replaying=True)
         for norm in norms:
             norm.momentum = 0.0
         try:
             yield
         finally:
-            self.replaying = False
+            self._mark(replaying=False)
             for norm, momentum in momenta:
                 norm.momentum = momentum
             for norm, count in counts:
                 norm.num_batches_tracked.copy_(count)  # type: ignore[union-attr]
+
+    def _mark(self, replaying: bool) -> None:
+        self.replaying = replaying
+        for regularizer in self.regularizers:
+            regularizer.replaying = replaying
 
     # Checkpoints
 

@@ -57,9 +57,15 @@ class Regularizer:
         parameters: What it acts on: ``weights`` (default: neither biases nor norm layers), ``all``, or a
             list of patterns of parameter names (``network.head.*``).
 
+    Attributes:
+        replaying: Whether the batches of a step are seen a second time (see :meth:`before_step`), so that
+            what is counted over batches must not count them again.
+
     Raises:
         ConfigError: If the weight is negative.
     """
+
+    replaying: bool = False
 
     def __init__(self, weight: float, parameters: Literal["weights", "all"] | list[str] = "weights") -> None:
         if weight < 0:
