@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fulmen.augment import Pipeline, TextPipeline
 from fulmen.core.batch import Batch
-from fulmen.core.errors import ConfigError, DataError
+from fulmen.core.errors import ConfigError, DataError, SpecError
 from fulmen.data import ArrayData, ImageFolderData, IrisData
 from fulmen.data.augmented import Augmented
 from fulmen.data.base import BatchedDataset, SupervisedDataModule
@@ -154,6 +154,14 @@ def test_only_training_samples_are_augmented() -> None:
         assert max(int(b.inputs.amax()) for b in loader) == 0
 
 
+def test_evaluation_makes_no_augmentation() -> None:
+    data = arrays(augment=["of_a_plugin_that_is_not_here"])
+    data.setup("test")
+    assert len(list(data.test_dataloader())) == 1
+    with pytest.raises(SpecError, match="unknown image augmentation 'of_a_plugin_that_is_not_here'"):
+        data.train_dataloader()
+
+
 def test_statistics_are_those_of_the_samples_as_they_are() -> None:
     data = arrays(standardize=True)
     data.setup("fit")
@@ -170,8 +178,10 @@ def test_without_augmentation_rows_are_rows() -> None:
 
 
 def test_vectors_are_refused() -> None:
+    data = IrisData(augment=[Noise()])
+    data.setup("fit")
     with pytest.raises(ConfigError, match=r"augment: .*need images \(C, H, W\); these samples have the shape \[4\]"):
-        IrisData(augment=[Noise()]).setup("fit")
+        data.train_dataloader()
 
 
 @pytest.mark.parametrize("value", [-0.5, 1.5])

@@ -137,8 +137,6 @@ class SupervisedDataModule(LightningDataModule):
         self.datasets = {name: data for name, data in self.build_datasets().items() if len(data)}
         if "train" not in self.datasets:
             raise DataError("the training split is empty")
-        if self.augment:
-            self._pipeline = self.build_pipeline(self.augment)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Moves a batch part by part; Lightning's own search for tensors takes longer than a small batch's copy."""
@@ -158,7 +156,11 @@ class SupervisedDataModule(LightningDataModule):
     def training_samples(self) -> BatchedDataset:
         """What the training batches are made of: the training split, augmented if that is asked for."""
         data = self.datasets["train"]
-        return data if self._pipeline is None else Augmented(data, self._pipeline)
+        if not self.augment:
+            return data
+        if self._pipeline is None:  # made when it is needed: evaluation does without
+            self._pipeline = self.build_pipeline(self.augment)
+        return Augmented(data, self._pipeline)
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         """Every validation sample once; an empty list where there are none."""
