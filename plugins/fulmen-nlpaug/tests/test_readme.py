@@ -57,7 +57,7 @@ def test_before_and_after(name: str, tmp_path: Path) -> None:
         texts = (line.split("\t")[0] for line in SST2.read_text(encoding="utf-8").splitlines())
         options["corpus"] = str(tmp_path / "train.txt")
         Path(options["corpus"]).write_text("\n".join(texts) + "\n", encoding="utf-8")
-    pipeline = TextPipeline([options], seed=3)
+    pipeline = TextPipeline([options], seed=0)
     assert pipeline([EXAMPLES["as it is"]], torch.tensor([0])) == [EXAMPLES[name]]
 
 
