@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fulmen.testing import image_alignment, image_pixels, image_randomness
+from fulmen.testing import image_alignment, image_pixels, image_randomness, probability
 from fulmen.testing import options as shared
 from fulmen.testing.image_subject import ImageAugmentation
 from fulmen.testing.kit import checks_of, make_test
 
-CHECKS = checks_of("image augmentation", shared, image_pixels, image_randomness, image_alignment)
+CHECKS = checks_of("image augmentation", shared, probability, image_pixels, image_randomness, image_alignment)
 """Name -> check."""
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from fulmen.core.errors import FulmenError
 from fulmen.testing.image_subject import ImageAugmentation, photos
-from fulmen.testing.kit import CheckError, require
+from fulmen.testing.kit import require
 
 
 def makes_transform(augmentation: ImageAugmentation) -> None:
@@ -59,18 +58,4 @@ def p_zero(augmentation: ImageAugmentation) -> str | None:
     images = photos()
     same = torch.equal(augmentation.augmented(images, p=0.0), images)
     require(same, "p=0 changes images; pass p on to the transform")
-    return None
-
-
-def p_out_of_range(augmentation: ImageAugmentation) -> str | None:
-    """A probability above 1 or below 0 is an error when it is made."""
-    if "p" not in augmentation.parameters:
-        return "it has no `p`"
-    for p in (1.5, -0.1):
-        try:
-            augmentation.make(p=p)
-        except (FulmenError, ValueError) as error:
-            require("p" in str(error), f"p={p} ends in an error that does not name p: {error}")
-        else:
-            raise CheckError(f"it takes p={p}; raise ConfigError('p: {p} is out of range; allowed: 0 <= p <= 1')")
     return None

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fulmen.testing import options as shared
-from fulmen.testing import text_randomness, text_words
+from fulmen.testing import probability, text_randomness, text_words
 from fulmen.testing.kit import checks_of, make_test
 from fulmen.testing.text_subject import TextAugmentation
 
-CHECKS = checks_of("text augmentation", shared, text_words, text_randomness)
+CHECKS = checks_of("text augmentation", shared, probability, text_words, text_randomness)
 """Name -> check."""
 
 

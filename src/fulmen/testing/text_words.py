@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from difflib import SequenceMatcher
 
-from fulmen.core.errors import FulmenError
-from fulmen.testing.kit import CheckError, require
+from fulmen.testing.kit import require
 from fulmen.testing.text_subject import SENTENCES, WRITTEN, TextAugmentation
 
 _WHOLE = ("https://example.org/a-b?c=1&d=2", "me@example.org", "3.14", "$1,000.50", "state-of-the-art", "Zürich")
@@ -39,20 +38,6 @@ def p_zero(augmentation: TextAugmentation) -> str | None:
         return "it has no `p`"
     for text, out in zip((*SENTENCES, *WRITTEN), augmentation.augmented((*SENTENCES, *WRITTEN), p=0.0), strict=True):
         require(out == text, f"p=0 makes {out!r} of {text!r}")
-    return None
-
-
-def p_out_of_range(augmentation: TextAugmentation) -> str | None:
-    """A probability above 1 or below 0 is an error when it is made."""
-    if "p" not in augmentation.parameters:
-        return "it has no `p`"
-    for p in (1.5, -0.1):
-        try:
-            augmentation.make(p=p)
-        except (FulmenError, ValueError) as error:
-            require("p" in str(error), f"p={p} ends in an error that does not name p: {error}")
-        else:
-            raise CheckError(f"it takes p={p}; raise ConfigError('p: {p} is out of range; allowed: 0 <= p <= 1')")
     return None
 
 
