@@ -54,7 +54,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         capsys.readouterr()
         for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
             for handler in logging.getLogger(name).handlers:  # made at import, with the stderr of another test
-                if isinstance(handler, logging.StreamHandler):
+                if type(handler) is logging.StreamHandler:
                     handler.stream = sys.stderr
         try:
             code = main(argv)

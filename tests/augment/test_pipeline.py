@@ -94,7 +94,7 @@ def test_transforms_act_in_order_and_share_the_streams() -> None:
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 @pytest.mark.parametrize("channels", [1, 3, 5])
 def test_type_shape_and_source_are_kept(dtype: torch.dtype, channels: int) -> None:
-    images = torch.rand(3, channels, 4, 5).mul(9).to(dtype)
+    images = torch.rand(3, channels, 4, 5).mul(9 if dtype == torch.uint8 else 1).to(dtype)
     before = images.clone()
     result = ImagePipeline([Same()], (channels, 4, 5))(images, torch.arange(3))
     assert result.dtype == dtype
@@ -209,3 +209,34 @@ def test_an_empty_answer_leaves_the_text() -> None:
 def test_an_augmenter_that_gives_no_text_is_named() -> None:
     with pytest.raises(DataError, match=r"'Wrong' failed on sample 0: TypeError: augment\(\) gave int, not text"):
         TextPipeline([Wrong()])(TEXTS, torch.arange(4))
+
+
+@pytest.mark.parametrize(("shift", "span"), [(-0.5, "from -0.5 to"), (0.5, "to 1.5"), (float("nan"), "from nan")])
+def test_floats_that_leave_0_and_1_are_refused(shift: float, span: str) -> None:
+    class Normalize(Shift):
+        def __call__(self, image: NDArray[Any]) -> dict[str, NDArray[Any]]:
+            return {"image": image + np.float32(shift)}
+
+    images = torch.linspace(0, 1, 60).view(1, 3, 4, 5)
+    with pytest.raises(DataError, match=rf"\(Normalize\) makes values .*{span}.*Leave normalization to the data"):
+        pipeline(Normalize())(images, torch.tensor([0]))
+
+
+class Tensors(Shift):
+    def __call__(self, image: NDArray[Any]) -> dict[str, Any]:
+        return {"image": torch.from_numpy(image)}
+
+
+@pytest.mark.parametrize("transform", [Tensors(), Floats(), Flat()])
+def test_what_cannot_be_fitted_is_refused_before(transform: Any) -> None:
+    def fit(image: NDArray[Any]) -> NDArray[Any]:
+        pytest.fail("it was asked to fit")
+
+    with pytest.raises(DataError, match="makes sample 0 an image of"):
+        pipeline(transform)([np.zeros((9, 9, 3), np.uint8)], torch.tensor([0]), fit=fit)
+
+
+@pytest.mark.parametrize("specs", ["flip", {"name": "flip"}])
+def test_a_single_spec_is_no_list(specs: Any) -> None:
+    with pytest.raises(SpecError, match=r"augment: .* is no list; write \["):
+        ImagePipeline(specs, (3, 4, 5))

@@ -84,6 +84,22 @@ def test_what_is_drawn_is_what_is_trained_on(cli: Cli, digits: Callable[..., Pat
         np.testing.assert_array_equal(cell(tmp_path / "augment.png", 2 + epoch, 0), np.round(image.numpy() * 255))
 
 
+def test_the_seed_is_the_one_that_fit_would_take(cli: Cli, digits: Callable[..., Path], tmp_path: Path) -> None:
+    config = digits([{"name": "noise", "p": 1.0}])
+    for name, text in (("one.yaml", "1"), ("null.yaml", "null")):
+        (tmp_path / name).write_text(f"seed_everything: {text}\n")
+    sheets = {}
+    for name, options in {
+        "none": [],
+        "one": ["--config", "one.yaml"],
+        "last": ["--config", "null.yaml", "--config", "one.yaml"],
+        "typed": ["--config", "one.yaml", "--seed_everything", "0"],
+    }.items():
+        assert cli("augment", "--config", config, *options, "--out", f"{name}.png").code == 0
+        sheets[name] = (tmp_path / f"{name}.png").read_bytes()
+    assert sheets["none"] == sheets["typed"] != sheets["one"] == sheets["last"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -96,6 +112,16 @@ def test_what_is_drawn_is_what_is_trained_on(cli: Cli, digits: Callable[..., Pat
         (["--data", "IrisData", "--augment", "flip"], ["need images (C, H, W)", "[4]"]),
         (["--data", "DigitsData", "--augment", "flip", "--out", "a.xyz"], ["out: 'a.xyz' cannot be written"]),
         (["--data", "DigitsData", "--augment", "flip", "--samples", "0"], ["samples: 0", "at least 1"]),
+        (["--data", "DigitsData", "--augment", ""], ["augment: '' names none"]),
+        (["--data", "DigitsData", "--augment", "[3]"], ["augment[0]: 'int' is no image augmentation", "{name: ...}"]),
+        (["--data", "DigitsData", "--augment", "flip", "--seed_everything", "x"], ["seed_everything: 'x'"]),
+        (["--data", "DigitsData", "--augment", "flip", "--data.batch_size", "0"], ["batch_size: 0 is out of range"]),
+        (
+            ["--data", "ImageFolderData", "--data.root", "nope", "--augment", "flip"],
+            ["root: there is no folder 'nope'"],
+        ),
+        (["--data", "DigitsData", "--augment", "[{name: flip, p: null}]"], ["p: None is not a valid value"]),
+        (["--data", "DigitsData", "--augment", "albumentations.Normalize"], ["Leave normalization to the data"]),
         (["--config", "absent.yaml"], ["there is no config file 'absent.yaml'"]),
         (["--data", "DigitsData", "--data.augment", "[{name: flip, q: 1}]"], ["augment", "unknown option 'q'"]),
     ],

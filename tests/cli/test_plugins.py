@@ -315,7 +315,12 @@ def test_doctor_finds_nothing_wrong(cli: Cli, monkeypatch: pytest.MonkeyPatch) -
         ({"a": "Bump"}, {"code": "import nix_da"}, "errors", ["No module named 'nix_da'", "pip uninstall acme-ill"]),
         ({"a": "Bump"}, {"requires": ["fulmen>=999"]}, "errors", ["requires fulmen>=999", "pip install -U acme-ill"]),
         ({"a": "Alien"}, {}, "errors", ["which is no torch.nn.Module", "make it a subclass"]),
-        ({"a": "number"}, {}, "errors", ["'acme_ill:number', a int", "its entry point must name a subclass"]),
+        (
+            {"a": "number"},
+            {},
+            "errors",
+            ["no class or function: 'acme_ill:number' is 3", "entry point must name a class"],
+        ),
         ({"a": "Bump"}, {"kind": "activation"}, "errors", ["'fulmen.activation'", "rename it to fulmen.activations"]),
         ({"relu": "Bump"}, {}, "warnings", ["'acme-ill:relu' or 'fulmen:relu'", "FULMEN_PLUGINS_DENY=acme-ill"]),
         ({"a": "Untold"}, {}, "advice", ["options without a type: width", "options without a description: width"]),

@@ -12,10 +12,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fulmen.core.errors import ConfigError
 from fulmen.data import ArrayData, SupervisedDataModule
 from fulmen.modules import MLPModule
 from fulmen.modules.regularization import add_penalties
-from fulmen.nn.regularizers import L1, L2
+from fulmen.nn.regularizers import L1, L2, Regularizer
 
 L1_SPEC: dict[str, Any] = {"name": "l1", "weight": 0.02}
 L2_SPEC: dict[str, Any] = {"name": "l2", "weight": 0.05}
@@ -283,3 +284,52 @@ def test_sharded_parameters_equal_whole_ones(tmp_path: Path) -> None:
     assert set(found) == set(one.network.state_dict())
     for name, value in one.network.state_dict().items():
         torch.testing.assert_close(found[name], value, rtol=0, atol=1e-6)
+
+
+class OwnTrainingStep(MLPModule):
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return self.compute_loss(self(batch.inputs), batch.targets)
+
+
+class OfBatches(Regularizer):
+    def batch_penalty(self, module: Any, batch: Any, logits: Tensor) -> Tensor:
+        return self.weight * logits.square().mean()
+
+
+class OfSteps(Regularizer):
+    def before_step(self, module: Any, replay: Any) -> None:
+        replay()
+
+
+class Vector(Regularizer):
+    def batch_penalty(self, module: Any, batch: Any, logits: Tensor) -> Tensor:
+        return logits.square().sum(1)
+
+
+class Number(Regularizer):
+    def penalty(self, module: nn.Module) -> Any:
+        return 0.5
+
+
+@pytest.mark.parametrize(
+    ("base", "regularizer", "message"),
+    [
+        (OwnTrainingStep, OfBatches(0.1), "OfBatches has no effect.*override `step` alone"),
+        (OwnTrainingStep, OfSteps(0.1), "OfSteps sees no batches.*override `step` instead"),
+        (MLPModule, Vector(0.1), r"Vector is a tensor of shape \(10,\); it has to be a scalar tensor"),
+        (MLPModule, Number(0.1), "Number is 0.5; it has to be a scalar tensor"),
+        (MLPModule, L2(0.1, ["nowhere.*"]), r"regularizers\[0\]: parameters: 'nowhere.\*' matches none"),
+    ],
+)
+def test_what_would_do_nothing_is_an_error(base: type[MLPModule], regularizer: Regularizer, message: str) -> None:
+    module = base(hidden_features=[6], input_shape=[4], num_outputs=3, regularizers=[regularizer])
+    before = [p.detach().clone() for p in module.parameters()]
+    with pytest.raises(ConfigError, match=f"(?s){message}"):
+        make_trainer().fit(module, make_data())
+    assert all(torch.equal(a, b) for a, b in zip(before, module.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan")])
+def test_weights_are_not_negative(weight: float) -> None:
+    with pytest.raises(ConfigError, match=r"weight: .* is out of range"):
+        L1(weight)

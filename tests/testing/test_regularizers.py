@@ -170,6 +170,13 @@ def doubled(layer: nn.Module, output: Tensor) -> Tensor:
     return 2 * output
 
 
+class Summed(Base):
+    """Forgets to divide by the number of samples."""
+
+    def batch_penalty(self, module: Any, batch: Any, logits: Tensor) -> Tensor:
+        return self.weight * logits.square().sum()
+
+
 one_l2 = L2(0.1)
 
 CASES: list[tuple[Any, ...]] = [
@@ -192,6 +199,7 @@ CASES: list[tuple[Any, ...]] = [
     ("frozen_untouched", after(frozen), "changes frozen network.hidden.0"),
     ("accumulation", hooked(by_forward), "act once a step"),
     ("accumulation", after(lambda self, m: [p.div_(0) for p in m.parameters()]), "are not finite"),
+    ("mean_over_samples", Summed, "divide by the number of samples"),
     ("bfloat16", after(to_half), "no longer float32"),
     ("resume", Ticking, "away from one without a break"),
     ("state_dict", Unsafe, "refused by safe loading"),

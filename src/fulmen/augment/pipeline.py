@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fulmen.augment.streams import Streams, sample_keys
-from fulmen.core.errors import ConfigError, DataError
+from fulmen.core.errors import ConfigError, DataError, SpecError
 from fulmen.core.spec import at, build, read
 
 Image = NDArray[Any]
+_ROUNDING = 1e-5  # of float32 images in [0, 1]
 
 
 class Pipeline(ABC):
@@ -43,11 +44,17 @@ class Pipeline(ABC):
     def __init__(self, specs: Sequence[object], seed: int = 0, **supplied: Any) -> None:
         self.seed, self.streams = seed, Streams()
         self.transforms: list[tuple[str, Any]] = []
+        if isinstance(specs, str | dict):
+            raise SpecError(f"augment: {specs!r} is no list; write [{specs!r}]")
         for i, spec in enumerate(specs):
             with at(f"augment[{i}]"):
                 made = build(self.kind, spec, **supplied)
                 name = read(self.kind, spec)[0] if isinstance(spec, str | dict) else type(made).__name__
                 self.transforms.append((name, self._adopt(name, made)))
+
+    @property
+    def _names(self) -> str:
+        return ", ".join(name for name, _ in self.transforms)
 
     @abstractmethod
     def _adopt(self, name: str, made: Any) -> Any:
@@ -144,15 +151,23 @@ class ImagePipeline(Pipeline):
         channels, height, width = self.image_shape
         result = np.empty((len(arrays), height, width, channels), arrays[0].dtype)
         for i, image in enumerate(self._samples(arrays, rows, epoch, describe)):
-            fitted = image if fit is None else fit(image)
-            if fitted.shape != result.shape[1:] or fitted.dtype != result.dtype:
+            same = isinstance(image, np.ndarray) and image.dtype == result.dtype and image.shape[2:] == (channels,)
+            fitted = fit(image) if same and fit is not None else image
+            if not same or fitted.shape != result.shape[1:]:
                 raise self._misfit(fitted, result, describe(int(rows[i])))
             result[i] = fitted
+        if result.dtype == np.float32 and not (result.min() > -_ROUNDING and result.max() < 1 + _ROUNDING):
+            raise DataError(
+                f"augment: ({self._names}) makes values from {result.min():g} to {result.max():g}; floats are in "
+                "[0, 1]. Leave normalization to the data (`standardize: true`)"
+            )
         return torch.from_numpy(result).permute(0, 3, 1, 2)
 
     def _adopt(self, name: str, made: Any) -> Any:
         if not callable(made) or not hasattr(made, "set_random_state"):
-            raise ConfigError(f"{name!r} is no image augmentation; it makes a {type(made).__name__}")
+            raise ConfigError(
+                f"{name!r} is no image augmentation, but a {type(made).__name__}; write a name, or {{name: ...}}"
+            )
         made.set_random_state(self.streams.numpy, self.streams.python)
         return made
 
@@ -162,10 +177,9 @@ class ImagePipeline(Pipeline):
 
     def _misfit(self, image: Image, expected: Image, sample: str) -> DataError:
         height, width, channels = expected.shape[1:]
-        names = ", ".join(name for name, _ in self.transforms)
         return DataError(
-            f"augment: ({names}) makes {sample} an image of {tuple(image.shape)} {image.dtype}; the network takes "
-            f"({height}, {width}, {channels}) {expected.dtype}. Crop or resize to {height}x{width}, and leave "
+            f"augment: ({self._names}) makes {sample} an image of {tuple(image.shape)} {image.dtype}; the network "
+            f"takes ({height}, {width}, {channels}) {expected.dtype}. Crop or resize to {height}x{width}, and leave "
             "normalization to the data"
         )
 
@@ -214,7 +228,9 @@ class TextPipeline(Pipeline):
 
     def _adopt(self, name: str, made: Any) -> Any:
         if not callable(getattr(made, "augment", None)):
-            raise ConfigError(f"{name!r} is no text augmentation; it makes a {type(made).__name__}")
+            raise ConfigError(
+                f"{name!r} is no text augmentation, but a {type(made).__name__}; write a name, or {{name: ...}}"
+            )
         if hasattr(made, "set_random_state"):
             made.set_random_state(self.streams.numpy, self.streams.python)
         else:

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from fulmen.cli.invocation import Invocation
+from fulmen.cli.messages import first_cause
 from fulmen.core.errors import ConfigError, FulmenError
 from fulmen.core.registry import registry
 from fulmen.core.spec import read, resolve
@@ -56,10 +57,11 @@ def run(command: str, arguments: list[str]) -> None:
     invocation = Invocation.read(command, rest)
     if own.samples < 1 or own.views < 1:
         raise ConfigError(f"samples: {own.samples} and views: {own.views} must be at least 1")
-    seed = next((c["seed_everything"] for c in invocation.configs.values() if "seed_everything" in c), 0)
-    options = Options(own.out, own.samples, own.views, own.text, _specs(own.augment), 0 if seed is True else int(seed))
+    given = [config["seed_everything"] for config in invocation.configs.values() if "seed_everything" in config]
+    seed = _seed([*given, *([own.seed_everything] if own.seed_everything is not None else [])])
+    options = Options(own.out, own.samples, own.views, own.text, _specs(own.augment), seed)
     if options.texts:
-        print(_table_of(options.texts, options, options.specs or _given(invocation)))
+        print(_table_of(options.texts, options, _given(invocation) if options.specs is None else options.specs))
     elif not invocation.class_path("data"):
         raise ConfigError("data: nothing is given; give --config FILE or --data CLASS for samples, or --text TEXT")
     else:
@@ -78,8 +80,20 @@ def _parser(command: str) -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=Path("augment.png"), help="file of the sheet (augment.png)")
     parser.add_argument("--samples", type=int, default=4, help="how many training samples (4)")
     parser.add_argument("--views", type=int, default=3, help="in how many epochs (3)")
+    parser.add_argument("--seed_everything", metavar="SEED", help="instead of the config's seed")
     parser.add_argument("--text", action="append", default=[], help="augment this text; may be given again")
     return parser
+
+
+def _seed(given: list[Any]) -> int:
+    """The seed that `lightning fit` would train with: the last one that is given."""
+    last = given[-1] if given else None
+    if last is None or isinstance(last, bool) or last in ("null", "true", "false"):
+        return 0
+    try:
+        return int(last)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"seed_everything: {last!r} is not allowed; write a whole number") from error
 
 
 def _specs(text: str | None) -> list[Any] | None:
@@ -89,6 +103,8 @@ def _specs(text: str | None) -> list[Any] | None:
         found = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"augment: {text!r} is no valid YAML: {error}") from error
+    if not found:
+        raise ConfigError(f"augment: {text!r} names none; write '[flip, {{name: rotate, degrees: 20}}]'")
     return found if isinstance(found, list) else [found]
 
 
@@ -160,7 +176,7 @@ def _of_data(invocation: Invocation, options: Options) -> str:
     quiet()
     seed_everything(options.seed, verbose=False)
     data = _make_data(invocation)
-    specs = options.specs or data.augment
+    specs = data.augment if options.specs is None else options.specs
     if not specs:
         raise ConfigError("augment: the data have none; write `augment: [...]` there, or give --augment '[...]'")
     data.prepare_data()
@@ -186,7 +202,10 @@ def _make_data(invocation: Invocation) -> Any:
     parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True, required=True)
     sections = [config["data"] for config in invocation.configs.values() if config.get("data")]
     config = parser.parse_args([*(f"--data={json.dumps(section)}" for section in sections), *invocation.typed])
-    found = parser.instantiate_classes(config).data
+    try:
+        found = parser.instantiate_classes(config).data
+    except ValueError as error:
+        raise first_cause(error) from None
     if not isinstance(found, fulmen.data.SupervisedDataModule):
         raise ConfigError(f"data: {type(found).__name__} is no SupervisedDataModule, which has `augment`")
     check(type(found), config.data.init_args.as_dict(), "data.init_args")
@@ -208,9 +227,7 @@ def _draw(data: Any, dataset: Any, rows: list[int], specs: list[Any], options: O
     columns += [column(f"epoch {epoch}", "as trained on", specs, epoch) for epoch in range(options.views)]
     draw(columns, options.out)
     names = ", ".join(c.title for c in columns[1 : len(specs) + 1])
-    return (
-        f"{options.out}: {len(rows)} training samples; each alone ({names}), then all of them in {options.views} epochs"
-    )
+    return f"{options.out}: {len(rows)} training samples; each alone ({names}), then all of them, epoch by epoch"
 
 
 def _always(spec: Any) -> tuple[Any, str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
-from fulmen.core.errors import nearest, unknown
+from fulmen.core.errors import FulmenError, nearest, unknown
 
 _KEY = re.compile(r'Parser key "([^"]+)"|Problem with given class_path \'([^\']+)\'')
 _OPTION = re.compile(r"Option '([^']+)' is not accepted")
@@ -174,3 +174,12 @@ def _innermost(message: str) -> str:
             break
         inner.append(line.strip())
     return "\n".join(line for line in inner if line)
+
+
+def first_cause(error: BaseException) -> BaseException:
+    """What was raised first: jsonargparse wraps errors of constructors in reports of all the types it tried."""
+    while error.__cause__ is not None or error.__context__ is not None:
+        if isinstance(error, FulmenError):
+            break
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return error

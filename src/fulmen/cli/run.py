@@ -20,6 +20,7 @@ import fulmen.modules
 from fulmen.callbacks import Checkpoint, EarlyStopping, PredictionWriter, ProgressBar
 from fulmen.cli import restore, runs
 from fulmen.cli.invocation import Invocation
+from fulmen.cli.messages import first_cause
 from fulmen.cli.parser import FulmenParser
 from fulmen.cli.quiet import quiet
 from fulmen.cli.summary import summary
@@ -127,7 +128,10 @@ class FulmenCLI(LightningCLI):
             cls = _resolve(given.class_path)
             values = given.get("init_args")
             if cls is not None and values is not None:
-                self.named[key] = check(cls, values.as_dict(), f"{key}.init_args")
+                arguments = values.as_dict()
+                if key == "data" and self.invocation.command != "fit":
+                    arguments.pop("augment", None)  # evaluation does without
+                self.named[key] = check(cls, arguments, f"{key}.init_args")
 
     def _parse_ckpt_path(self) -> None:
         """Lightning lets a checkpoint overwrite the config here; :mod:`fulmen.cli.restore` compares them instead."""
@@ -164,7 +168,7 @@ class FulmenCLI(LightningCLI):
             try:
                 super().instantiate_classes()
             except ValueError as error:
-                raise _first_cause(error) from None
+                raise first_cause(error) from None
         self._check_given_facts()
         if self.checkpoint_file is not None:
             restore.compare_facts(self.checkpoint_file, self.datamodule)
@@ -289,15 +293,6 @@ class FulmenCLI(LightningCLI):
         if scores and folder is not None:
             (folder / f"{stage}_metrics.json").write_text(json.dumps(scores, indent=2) + "\n")
         print(summary(stage, scores, paths))
-
-
-def _first_cause(error: BaseException) -> BaseException:
-    """What was raised first: jsonargparse wraps errors of constructors in reports of all the types it tried."""
-    while error.__cause__ is not None or error.__context__ is not None:
-        if isinstance(error, FulmenError):
-            break
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
-    return error
 
 
 def _resolve(class_path: str | None) -> type | None:

@@ -117,7 +117,7 @@ class Component:
             target: Any = import_module(module)
             for part in attribute.split("."):
                 target = getattr(target, part)
-        except Exception as error:  # whatever a plugin raises at import is its own fault: named, never hidden
+        except (Exception, SystemExit) as error:  # whatever a plugin raises at import: named, never hidden
             cause = f"{type(error).__name__}: {error}"
             if "." in self.name:
                 raise SpecError(f"{KINDS[self.kind]} {self.name!r} cannot be imported: {cause}") from error
@@ -128,6 +128,12 @@ class Component:
             ) from error
         if "." in self.name:
             self._check_base(target)
+        elif not callable(target):
+            raise PluginError(
+                f"{KINDS[self.kind]} {self.name!r} of {self.provider} is no class or function: {self.value!r} is "
+                f"{target!r}\nIts entry point must name a class or a function; until then keep it from loading with "
+                f"FULMEN_PLUGINS_DENY={self.distribution}."
+            )
         return target
 
     def _check_base(self, target: Any) -> None:

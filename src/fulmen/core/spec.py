@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
 from fulmen.core.errors import ConfigError, FulmenError, SpecError, nearest, unknown
 from fulmen.core.registry import KINDS, Component, registry
@@ -186,7 +186,15 @@ def _check_options(
         if parameter.default is parameter.empty and option not in supplied and option not in options:
             raise SpecError(f"{what} needs the option {option!r}; write {{name: ..., {option}: ...}}")
     hints = {**type_hints(target), **extra}
-    return {k: _typed(k, v, hints[k], what) if k in hints else v for k, v in options.items()}
+    return {
+        k: _typed(k, v, hints[k], what) if k in hints and not _is_default(v, named.get(k)) else v
+        for k, v in options.items()
+    }
+
+
+def _is_default(value: Any, parameter: inspect.Parameter | None) -> bool:
+    """Whether a value is the default itself: some of others' are ``None`` where the annotation does not say so."""
+    return parameter is not None and value is None and parameter.default is None
 
 
 def type_hints(target: Any) -> dict[str, Any]:
@@ -210,6 +218,8 @@ def _typed(option: str, value: Any, hint: Any, what: str) -> Any:
     except ValueError:  # an annotation that jsonargparse cannot check
         return value
     try:
+        if value is None and hint is not Any and type(None) not in get_args(hint):
+            raise ArgumentError(None, "null")  # which jsonargparse lets pass
         return parser.parse_object({"value": value}).value
     except ArgumentError as error:
         expected = getattr(hint, "__name__", None) if get_origin(hint) is None else str(hint).replace("typing.", "")

@@ -16,6 +16,7 @@ from torch.utils.hooks import RemovableHandle
 
 from fulmen.core.batch import Batch
 from fulmen.core.errors import ConfigError
+from fulmen.core.spec import at
 from fulmen.nn.regularizers import Regularizer
 
 _OF_BATCHES = ("before_forward", "loss", "batch_penalty")
@@ -60,8 +61,11 @@ class Regularization:
         if self.of_steps and scaled:
             name = type(self.of_steps[0]).__name__
             raise ConfigError(f"regularizers: {name} cannot scale gradients; use trainer.precision: bf16-mixed")
-        for regularizer in self.regularizers:
-            self._handles += regularizer.attach(module)
+        for i, regularizer in enumerate(self.regularizers):
+            with at(f"regularizers[{i}]"):
+                if isinstance(getattr(regularizer, "parameters", None), list):
+                    next(regularizer.select(module), None)  # says which pattern matches nothing
+                self._handles += regularizer.attach(module)
 
     def stop(self) -> None:
         """Removes the hooks."""
@@ -92,7 +96,8 @@ class Regularization:
         if self.of_batches and not self._acted:
             raise ConfigError(
                 f"regularizers: {type(self.of_batches[0]).__name__} has no effect, because {type(module).__name__} "
-                "overrides `step`; write `loss, logits, penalty = self.training_loss(batch)` there"
+                "overrides `step` or `training_step`; override `step` alone, and write "
+                "`loss, logits, penalty = self.training_loss(batch)` there"
             )
 
     def before_forward(self, module: LightningModule, batch: Batch) -> Batch:
@@ -114,8 +119,8 @@ class Regularization:
             return None
         with torch.autocast(module.device.type, enabled=False):
             logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-            found = (r.batch_penalty(module, batch, logits) for r in self.of_batches)
-            terms = [penalty for penalty in found if penalty is not None]
+            found = ((r, r.batch_penalty(module, batch, logits)) for r in self.of_batches)
+            terms = [_scalar(r, penalty) for r, penalty in found if penalty is not None]
         if not terms:
             return None
         total = torch.stack(terms).sum()
@@ -131,6 +136,12 @@ class Regularization:
             The penalty of the parameters and of the last batch, a scalar; ``None`` if there is none.
         """
         batch_penalty, batches, self._batches = self.penalty, self._batches, []
+        self.check_acted(module)
+        if self.of_steps and not batches:
+            raise ConfigError(
+                f"regularizers: {type(self.of_steps[0]).__name__} sees no batches, because {type(module).__name__} "
+                "overrides `training_step`; override `step` instead"
+            )
         for regularizer in self.of_steps:
             regularizer.before_step(module, self._replay(module, optimizer, batches))
         terms = [add_penalties(module, self.regularizers, optimizer), batch_penalty]
@@ -211,10 +222,10 @@ def add_penalties(module: LightningModule, regularizers: Iterable[Regularizer], 
         The sum of the penalties, a scalar without gradient; ``None`` if there are none.
     """
     with torch.enable_grad(), torch.autocast(module.device.type, enabled=False):
-        terms = [penalty for r in regularizers if (penalty := r.penalty(module)) is not None]
+        terms = [_scalar(r, penalty) for r in regularizers if (penalty := r.penalty(module)) is not None]
         if not terms:
             return None
-        penalty = torch.stack([_whole(term) for term in terms]).sum()
+        penalty = torch.stack(terms).sum()
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         gradients = torch.autograd.grad(penalty, parameters, allow_unused=True)
     for parameter, gradient in zip(parameters, gradients, strict=True):
@@ -223,6 +234,17 @@ def add_penalties(module: LightningModule, regularizers: Iterable[Regularizer], 
     return penalty.detach()
 
 
-def _whole(penalty: Tensor) -> Tensor:
-    """A penalty of sharded parameters (FSDP2, tensor parallel) as an ordinary tensor."""
-    return penalty.full_tensor() if hasattr(penalty, "full_tensor") else penalty
+def _scalar(regularizer: Regularizer, penalty: Any) -> Tensor:
+    """A penalty as an ordinary tensor, also of sharded parameters (FSDP2, tensor parallel).
+
+    Raises:
+        ConfigError: If it is no scalar tensor.
+    """
+    if not isinstance(penalty, Tensor) or penalty.ndim:
+        given = f"a tensor of shape {tuple(penalty.shape)}" if isinstance(penalty, Tensor) else f"{penalty!r}"
+        raise ConfigError(
+            f"regularizers: a penalty of {type(regularizer).__name__} is {given}; it has to be a scalar tensor (a sum "
+            "over parameters, a mean over samples)"
+        )
+    whole: Tensor = penalty.full_tensor() if hasattr(penalty, "full_tensor") else penalty
+    return whole

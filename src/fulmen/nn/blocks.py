@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from fulmen.core.errors import ConfigError
-from fulmen.core.spec import build
+from fulmen.core.spec import at, build
 
 Normalization = Literal["batch", "layer", "group", "instance"]
 Initialization = Literal["auto", "kaiming", "xavier", "lecun", "orthogonal", "torch"]
@@ -40,7 +40,8 @@ def make_activation(spec: Any) -> nn.Module:
     """
     if spec is None:
         return nn.Identity()
-    made: nn.Module = build("activations", spec)
+    with at("activation"):
+        made: nn.Module = build("activations", spec)
     made = copy.deepcopy(made) if made is spec else made
     made.is_activation = True  # how regularizers of activations find it
     return made

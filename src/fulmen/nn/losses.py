@@ -113,7 +113,7 @@ class Focal(nn.Module):
 
     def __init__(self, gamma: float = 2.0, alpha: float | list[float] | None = None) -> None:
         super().__init__()
-        if gamma < 0:
+        if not gamma >= 0:
             raise ConfigError(f"gamma: {gamma} is out of range; allowed: gamma >= 0")
         self.gamma = gamma
         self.alpha: Tensor | None

@@ -68,7 +68,7 @@ class Regularizer:
     replaying: bool = False
 
     def __init__(self, weight: float, parameters: Literal["weights", "all"] | list[str] = "weights") -> None:
-        if weight < 0:
+        if not weight >= 0:  # NaN is none either
             raise ConfigError(f"weight: {weight} is out of range; allowed: weight >= 0")
         self.weight = weight
         self.parameters = parameters

@@ -54,6 +54,7 @@ LISTED: dict[str, tuple[str, ...]] = {
         "trains_cnn",
         "same_seed",
         "accumulation",
+        "mean_over_samples",
         "bfloat16",
         "resume",
         "state_dict",

@@ -67,6 +67,14 @@ def whole(batch_size: int = 16) -> ArrayData:
     return points(val_fraction=0.0, batch_size=batch_size)
 
 
+def everything(times: int) -> ArrayData:
+    """The same 16 training samples so many times in one batch, no validation."""
+    once = points(samples=16)
+    options: dict[str, Any] = {"val_fraction": 0.0, "test_fraction": 0.0, "batch_size": 16 * times}
+    inputs, targets = once.inputs.repeat(times, 1), once.targets.repeat(times)
+    return ArrayData(inputs, targets, class_names=once.class_names, standardize=False, **options)
+
+
 @contextmanager
 def attached(regularizer: Regularizer, module: MLPModule) -> Iterator[None]:
     """Hooks on the layers, as during a training."""

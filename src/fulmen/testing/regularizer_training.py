@@ -9,7 +9,7 @@ import torch
 
 from fulmen.modules import CNNModule
 from fulmen.testing.kit import require
-from fulmen.testing.regularizer_subject import OF_BATCHES, RegularizerSubject, whole
+from fulmen.testing.regularizer_subject import OF_BATCHES, RegularizerSubject, everything, whole
 from fulmen.testing.state import changes, isolated, snapshot
 from fulmen.testing.training import facts, fit, pictures, points, quiet, trainer, weights
 
@@ -60,6 +60,18 @@ def accumulation(subject: RegularizerSubject) -> None:
         return
     error = float((weights(made) - subject.reference).abs().max())
     require(error < 1e-5, f"accumulating two batches is off by {error:.3g} from one of both; act once a step")
+
+
+def mean_over_samples(subject: RegularizerSubject) -> str | None:
+    """A batch penalty is a mean: each sample twice in a batch gives the step of each once."""
+    if not subject.overrides("batch_penalty") or subject.overrides("loss"):
+        return "it has no batch_penalty, or replaces the loss"
+    once, twice = subject.module(subject.make()), subject.module(subject.make())
+    fit(once, everything(1), max_steps=1)
+    fit(twice, everything(2), max_steps=1)
+    error = float((weights(once) - weights(twice)).abs().max())
+    require(error < 1e-4, f"each sample twice in a batch is off by {error:.3g}; divide by the number of samples")
+    return None
 
 
 def bfloat16(subject: RegularizerSubject) -> None:

@@ -127,7 +127,7 @@ class MaxNorm(Regularizer):
     """
 
     def __init__(self, limit: float = 3.0, parameters: Literal["weights", "all"] | list[str] = "weights") -> None:
-        if limit <= 0:
+        if not limit > 0:
             raise ConfigError(f"limit: {limit} is out of range; allowed: limit > 0")
         super().__init__(1.0, parameters)
         self.limit = limit

@@ -66,7 +66,7 @@ class ManifoldMixup(Regularizer):
 
     def __init__(self, alpha: float = 1.0, layers: str | Sequence[str] = (INPUT, ACTIVATIONS)) -> None:
         super().__init__(1.0)
-        if alpha <= 0:
+        if not alpha > 0:
             raise ConfigError(f"alpha: {alpha} is out of range; allowed: alpha > 0")
         self.alpha = alpha
         self.layers = [layers] if isinstance(layers, str) else list(layers)

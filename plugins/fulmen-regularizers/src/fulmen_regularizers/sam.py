@@ -56,7 +56,7 @@ class SAM(Regularizer):
     """
 
     def __init__(self, rho: float = 0.05, adaptive: bool = False) -> None:
-        if rho <= 0:
+        if not rho > 0:
             raise ConfigError(f"rho: {rho} is out of range; allowed: rho > 0")
         super().__init__(1.0)
         self.rho, self.adaptive = rho, adaptive

@@ -68,7 +68,7 @@ class L2SP(Regularizer):
         parameters: Literal["weights", "all"] | list[str] = "weights",
     ) -> None:
         super().__init__(weight, parameters)
-        if head_weight is not None and head_weight < 0:
+        if head_weight is not None and not head_weight >= 0:
             raise ConfigError(f"head_weight: {head_weight} is out of range; allowed: head_weight >= 0")
         self.head_weight = weight if head_weight is None else head_weight
         self.head = head

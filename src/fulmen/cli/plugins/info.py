@@ -125,7 +125,11 @@ def describe(component: Component) -> str:
 
 
 def _first_line(component: Component, target: Any) -> str:
-    found = FOREIGN.get(component.value) or (inspect.getdoc(target) or "").partition("\n\n")[0] or summary(component)
+    found = (
+        FOREIGN.get(component.value)
+        or inspect.cleandoc(target.__doc__ or "").partition("\n\n")[0]
+        or summary(component)
+    )
     return " ".join(plain(found).split()) or "(it has no docstring)"
 
 
@@ -187,6 +191,12 @@ def _table(found: list[Option]) -> list[str]:
     return lines
 
 
+def _spelling(component: Component) -> str:
+    """Its name; with the distribution where others have the same."""
+    alike = [c for c in registry().components(component.kind) if c.name == component.name]
+    return component.qualified if len(alike) > 1 else component.name
+
+
 def _example(component: Component, found: list[Option]) -> list[str]:
     """A line that a config may hold: the required options with placeholders, else one with its default."""
     required = [o for o in found if o.required]
@@ -195,7 +205,7 @@ def _example(component: Component, found: list[Option]) -> list[str]:
         own = EXTRA.get(component.kind, {})
         simple = [o for o in found if isinstance(o.default, bool | int | float | str) and o.name not in own]
         shown = {o.name: o.default for o in simple[:1]}
-    lines = [f"  {config_line(component.kind, component.name, shown)}"]
+    lines = [f"  {config_line(component.kind, _spelling(component), shown)}"]
     if required:
         names = ", ".join(o.name for o in required)
         lines.append(f"  ({names}: required; the value shown is a placeholder)")

@@ -10,7 +10,7 @@ from fulmen.cli.plugins.options import Option, options, takes_any
 from fulmen.cli.plugins.schema_types import Schema, described, type_schema
 from fulmen.core.errors import PluginError
 from fulmen.core.registry import KINDS, OWN, Component, Registry
-from fulmen.core.spec import Pluggable
+from fulmen.core.spec import Pluggable, arguments
 from fulmen.core.summaries import summary
 
 DOTTED = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$"
@@ -50,11 +50,12 @@ def _key(component: Component) -> str:
     return f"{component.kind}.{component.qualified}"
 
 
-def _object(kind: str, target: object) -> Schema:
+def _object(kind: str, target: Callable[..., object]) -> Schema:
     """The mapping form of a spec: the name and the options of one component."""
-    found = options(kind, target)
+    found, inner = options(kind, target), arguments(target)
+    specs = {name: reference(mark) for name, mark in inner.items()}
     return {
-        "properties": {"name": True, **{o.name: _option(o) for o in found}},
+        "properties": {"name": True, **{o.name: _option(o) for o in found}, **specs},
         "required": ["name", *(o.name for o in found if o.required)],
         "additionalProperties": takes_any(target),
     }

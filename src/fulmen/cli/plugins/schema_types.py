@@ -63,7 +63,8 @@ def type_schema(hint: Any) -> Schema:
     if origin is Literal:
         return {"enum": list(arguments)}
     if origin in (Union, types.UnionType):
-        return any_of([type_schema(a) for a in arguments])
+        others = [a for a in arguments if getattr(a, "__name__", "") != "Tensor"]  # no config holds a tensor
+        return any_of([type_schema(a) for a in others or arguments])
     return _generic(origin or hint, arguments)
 
 
