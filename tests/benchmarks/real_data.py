@@ -101,6 +101,7 @@ def _title(spec: Any) -> str:
 def train(job: tuple[str, str, Any, int, dict[str, Any], str]) -> tuple[str, str, str, float, float]:
     """One training; gives the set, the kind, the row's name, the accuracy in percent and the processor's seconds."""
     name, kind, spec, seed, config, accelerator = job
+    import fulmen.cli.run  # noqa: F401 (its seconds are not the training's)
     from fulmen.cli.main import main
 
     given = json.loads(json.dumps(config))

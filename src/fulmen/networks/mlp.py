@@ -65,6 +65,7 @@ class MLP(nn.Module):
     Raises:
         ConfigError: If a width is below 1 or the dropout out of range.
 
+    >>> import torch
     >>> MLP((1, 8, 8), 10, [32])(torch.zeros(2, 1, 8, 8)).shape
     torch.Size([2, 10])
     """
