@@ -29,7 +29,8 @@ def _keyboard(lang: str, special_char: bool, numeric: bool, upper_case: bool) ->
         raise ConfigError(f"lang: {unknown('keyboard', lang, known)}")
     path = str(folder / f"{lang}.json")
     model = tables.Keyboard(special_char, numeric, upper_case, lang=lang, model_path=path).model
-    return {char: others for char, others in model.items() if others}
+    # nlpaug 1.1.11 has a blank in front of the English u's neighbour t, which would tear words apart
+    return {char: [other.strip() for other in others] for char, others in model.items() if others}
 
 
 @lru_cache
