@@ -248,7 +248,6 @@ class SupervisedModule(LightningModule):
         """See :meth:`step`."""
         self._regularization.keep(batch, batch_idx)
         loss = self.step(batch, "train")
-        self._regularization.check_acted(self)
         if loss is not None and self._is_log_step() and not self._regularization.replaying:
             penalty = self._regularization.penalty
             self.log("train/loss_step", loss.detach() if penalty is None else loss.detach() - penalty, prog_bar=True)

@@ -87,7 +87,7 @@ class Regularization:
         if self.of_steps and not self.replaying:
             self._batches.append((batch, batch_idx))
 
-    def check_acted(self, module: LightningModule) -> None:
+    def _check_acted(self, module: LightningModule) -> None:
         """Checks that a training step did not pass those of batches by.
 
         Raises:
@@ -136,7 +136,7 @@ class Regularization:
             The penalty of the parameters and of the last batch, a scalar; ``None`` if there is none.
         """
         batch_penalty, batches, self._batches = self.penalty, self._batches, []
-        self.check_acted(module)
+        self._check_acted(module)
         if self.of_steps and not batches:
             raise ConfigError(
                 f"regularizers: {type(self.of_steps[0]).__name__} sees no batches, because {type(module).__name__} "

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from fulmen.modules import MLPModule
 from fulmen.nn.regularizers import is_weight
 from fulmen.testing.activation_subject import Activation
-from fulmen.testing.kit import CheckError, require
-from fulmen.testing.state import TORCH_RANDOM, changes, snapshot
+from fulmen.testing.kit import CheckError, leaves_state_alone, require
 from fulmen.testing.training import facts, fit, loss_of, points, reloaded
 
 
@@ -34,15 +33,7 @@ def _disturbed(activation: Activation) -> nn.Module:
 
 def no_global_state(activation: Activation) -> None:
     """Making and calling it changes no random state and no setting of torch (parameters may start at random)."""
-    before = snapshot()
-    module = activation.evaluating()
-    changed = [name for name in changes(before) if name != TORCH_RANDOM]
-    require(not changed, f"making it changes {', '.join(changed)}")
-    x = activation.sample()
-    before = snapshot()
-    module(x)
-    changed = changes(before)
-    require(not changed, f"calling it in evaluation changes {', '.join(changed)}")
+    leaves_state_alone(activation.evaluating, activation.sample)
 
 
 def deepcopy(activation: Activation) -> None:

@@ -16,7 +16,7 @@ import pytest
 from fulmen.core.errors import FulmenError, unknown
 from fulmen.core.registry import KINDS, registry
 from fulmen.testing.listed import LISTED
-from fulmen.testing.state import isolated
+from fulmen.testing.state import TORCH_RANDOM, changes, isolated, snapshot
 
 _GROUPS = {what: kind for kind, what in KINDS.items()}
 
@@ -37,6 +37,27 @@ def require(condition: object, message: str) -> None:
     """
     if not condition:
         raise CheckError(message)
+
+
+def leaves_state_alone(make: Callable[[], Callable[[Any], Any]], sample: Callable[[], Any]) -> None:
+    """Requires that making a module changes no state but torch's random numbers, and calling it none at all.
+
+    Args:
+        make: Makes the module, in evaluation mode.
+        sample: Makes its input.
+
+    Raises:
+        CheckError: If something is changed.
+    """
+    before = snapshot()
+    module = make()
+    changed = [name for name in changes(before) if name != TORCH_RANDOM]
+    require(not changed, f"making it changes {', '.join(changed)}")
+    x = sample()
+    before = snapshot()
+    module(x)
+    changed = changes(before)
+    require(not changed, f"calling it in evaluation changes {', '.join(changed)}")
 
 
 @dataclass(frozen=True)
