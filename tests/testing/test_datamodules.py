@@ -211,3 +211,9 @@ def test_another_data_module_with_the_facts_passes(name: str) -> None:
 @pytest.mark.parametrize("name", ["batch_size", "workers"])
 def test_what_it_does_not_have_is_not_checked(name: str) -> None:
     assert run_check(CHECKS[name], DataModule("datamodule", Foreign))
+
+
+def test_the_second_import_leaves_no_class_behind() -> None:
+    """Two classes of one name would make ``class_path: IrisData`` ambiguous for the rest of the process."""
+    run_check(CHECKS["import_changes_nothing"], DataModule("datamodule", IrisData))
+    assert [cls.__name__ for cls in ArrayData.__subclasses__()].count("IrisData") == 1
