@@ -18,6 +18,7 @@ from fulmen.core.errors import ConfigError, DataError, SpecError
 from fulmen.core.spec import at, build, read
 
 Image = NDArray[Any]
+Epoch = int | NDArray[np.int64]
 _ROUNDING = 1e-5  # of float32 images in [0, 1]
 
 
@@ -65,7 +66,7 @@ class Pipeline(ABC):
         """One sample through one augmentation."""
 
     def _samples(
-        self, samples: Sequence[Any], index: NDArray[np.int64], epoch: int, describe: Callable[[int], str]
+        self, samples: Sequence[Any], index: NDArray[np.int64], epoch: Epoch, describe: Callable[[int], str]
     ) -> Iterator[Any]:
         for key, sample, number in zip(sample_keys(self.seed, epoch, index).tolist(), samples, index, strict=True):
             self.streams.reseed(key)
@@ -123,7 +124,7 @@ class ImagePipeline(Pipeline):
         self,
         images: Tensor | Sequence[Image],
         index: Tensor,
-        epoch: int = 0,
+        epoch: Epoch = 0,
         fit: Callable[[Image], Image] | None = None,
         describe: Callable[[int], str] = _row,
     ) -> Tensor:
@@ -132,7 +133,7 @@ class ImagePipeline(Pipeline):
         Args:
             images: ``(N, C, H, W)``, or arrays ``(h, w, C)`` of any size; uint8, or float32 in [0, 1].
             index: ``(N,)`` row of each sample in its data set.
-            epoch: Number of the epoch.
+            epoch: Number of the epoch, or ``(N,)`` one a sample.
             fit: Brings an image ``(h, w, C)`` to ``image_shape``, where images have different sizes.
             describe: What a sample is called in messages.
 
@@ -207,14 +208,14 @@ class TextPipeline(Pipeline):
         super().__init__(specs, seed)
 
     def __call__(
-        self, texts: Sequence[str], index: Tensor, epoch: int = 0, describe: Callable[[int], str] = _row
+        self, texts: Sequence[str], index: Tensor, epoch: Epoch = 0, describe: Callable[[int], str] = _row
     ) -> list[str]:
         """Augments a batch.
 
         Args:
             texts: ``N`` texts.
             index: ``(N,)`` row of each sample in its data set.
-            epoch: Number of the epoch.
+            epoch: Number of the epoch, or ``(N,)`` one a sample.
             describe: What a sample is called in messages.
 
         Returns:

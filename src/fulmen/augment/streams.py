@@ -18,12 +18,12 @@ def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return z ^ (z >> np.uint64(31))
 
 
-def sample_keys(seed: int, epoch: int, index: NDArray[np.int64]) -> NDArray[np.uint64]:
+def sample_keys(seed: int, epoch: int | NDArray[np.int64], index: NDArray[np.int64]) -> NDArray[np.uint64]:
     """One 64-bit key for each sample of a batch.
 
     Args:
         seed: Seed of the run.
-        epoch: Number of the epoch.
+        epoch: Number of the epoch, or ``(N,)`` one a sample.
         index: ``(N,)`` row of each sample in its data set.
 
     Returns:

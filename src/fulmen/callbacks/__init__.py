@@ -3,5 +3,6 @@
 from fulmen.callbacks.defaults import Checkpoint, EarlyStopping
 from fulmen.callbacks.predictions import PredictionWriter
 from fulmen.callbacks.progress import ProgressBar
+from fulmen.callbacks.split import SplitWriter
 
-__all__ = ["Checkpoint", "EarlyStopping", "PredictionWriter", "ProgressBar"]
+__all__ = ["Checkpoint", "EarlyStopping", "PredictionWriter", "ProgressBar", "SplitWriter"]

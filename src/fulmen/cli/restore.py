@@ -16,7 +16,7 @@ from fulmen.modules.saving import class_path
 
 _TRAINING_ONLY = {"optimizer", "schedule", "regularizers", "weights", "pretrained"}
 FACTS = ("num_outputs", "input_shape", "class_names", "target_type")
-"""What flows from the data to the model."""
+"""What flows from all data to all models; some have more (see ``SupervisedDataModule.extra_facts``)."""
 
 
 def prepare(config: Namespace, path: Path, evaluate: bool) -> list[str]:
@@ -91,7 +91,7 @@ def compare_facts(path: Path, data: Any) -> None:
         CheckpointError: If classes, outputs or shape differ.
     """
     saved = load(path).get("hyper_parameters", {})
-    for fact in FACTS:
+    for fact in (*FACTS, *getattr(data, "extra_facts", ())):
         if fact in saved and hasattr(data, fact):
             now, then = getattr(data, fact), saved[fact]
             if (list(now) if isinstance(now, tuple) else now) != then:

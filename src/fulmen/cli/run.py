@@ -17,10 +17,10 @@ from lightning.pytorch.utilities import rank_zero_only
 
 import fulmen.data
 import fulmen.modules
-from fulmen.callbacks import Checkpoint, EarlyStopping, PredictionWriter, ProgressBar
+from fulmen.callbacks import Checkpoint, EarlyStopping, PredictionWriter, ProgressBar, SplitWriter
 from fulmen.cli import restore, runs
 from fulmen.cli.invocation import Invocation
-from fulmen.cli.messages import first_cause
+from fulmen.cli.messages import argument_names, first_cause
 from fulmen.cli.parser import FulmenParser
 from fulmen.cli.quiet import quiet
 from fulmen.cli.summary import summary
@@ -32,6 +32,7 @@ from fulmen.core.restoring import restoring
 from fulmen.core.spec import check
 from fulmen.data import SupervisedDataModule
 from fulmen.modules import SupervisedModule
+from fulmen.modules.saving import class_path
 
 _SKIP = {"model", "train_dataloaders", "val_dataloaders", "dataloaders", "datamodule"}
 
@@ -113,9 +114,17 @@ class FulmenCLI(LightningCLI):
             "--provenance", type=list[dict[str, str | None]] | None, default=None, help="What a saved run was made of."
         )
         data_class = _resolve(self.invocation.class_path("data"))
-        for fact in restore.FACTS:
-            if data_class is None or issubclass(data_class, SupervisedDataModule) or hasattr(data_class, fact):
-                parser.link_arguments(f"data.{fact}", f"model.init_args.{fact}", apply_on="instantiate")
+        facts = [
+            fact
+            for fact in restore.FACTS
+            if data_class is None or issubclass(data_class, SupervisedDataModule) or hasattr(data_class, fact)
+        ]
+        model_class = _resolve(self.invocation.class_path("model"))
+        if model_class is not None:  # what only some models take
+            taken = argument_names(class_path(model_class))
+            facts += [fact for fact in getattr(data_class, "extra_facts", ()) if fact in taken]
+        for fact in facts:
+            parser.link_arguments(f"data.{fact}", f"model.init_args.{fact}", apply_on="instantiate")
 
     def parse_arguments(self, parser: Any, args: Any) -> None:
         """Parses, and checks the specs of model and data at once."""
@@ -164,7 +173,7 @@ class FulmenCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Makes data, model and trainer; pretrained weights are not fetched where a checkpoint replaces them."""
-        with restoring() if self.checkpoint_file else nullcontext():
+        with restoring(runs.load(self.checkpoint_file)) if self.checkpoint_file else nullcontext():
             try:
                 super().instantiate_classes()
             except ValueError as error:
@@ -221,6 +230,7 @@ class FulmenCLI(LightningCLI):
         else:
             made.checkpoint.dirpath = str((self.run_folder / runs.CHECKPOINTS).resolve())
         callbacks += [c for c in (made.early_stopping, made.checkpoint) if c is not None]
+        callbacks.append(SplitWriter(self.run_folder / "split.csv"))
 
     def _output(self) -> Path:
         if self._section.output:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from fulmen.core.errors import ConfigError, DataError, unknown
 from fulmen.data.base import BatchedDataset, SupervisedDataModule, TargetType, TensorRows
-from fulmen.data.splits import assign, check_split, positions_by_row
+from fulmen.data.splits import check_split
+from fulmen.data.splitting import Samples
 
 Standardize = Literal["auto"] | bool
 
@@ -60,8 +61,7 @@ class ArrayData(SupervisedDataModule):
     def build_datasets(self) -> dict[str, BatchedDataset]:
         """Splits the rows, stratified by class."""
         classes = self.targets.numpy() if self.target_type in ("multiclass", "binary") else None
-        positions = positions_by_row(np.zeros(len(self.inputs)) if classes is None else classes, self.split_seed)
-        rows = assign(positions, self.val_fraction, self.test_fraction)
+        rows = self.splitting(Samples(len(self.inputs), classes))
         check_split(rows, classes, self.class_names or [])
         if self.standardize:
             self._learn(self.inputs[torch.from_numpy(rows["train"])])

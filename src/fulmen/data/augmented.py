@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -21,7 +22,8 @@ class Augmented(Dataset[Batch]):
 
     Args:
         dataset: The samples as they are. Where it has ``whole(rows)``, that gives images before they are cut to
-            one shape, and ``fit(image)`` cuts them; where it has ``describe(index)``, messages call samples that.
+            one shape, and ``fit(image)`` cuts them, or texts, and ``encode(texts)`` makes the inputs of them; where
+            it has ``describe(index)``, messages call samples that.
         pipeline: The augmentations.
 
     Raises:
@@ -31,6 +33,7 @@ class Augmented(Dataset[Batch]):
     def __init__(self, dataset: Any, pipeline: Pipeline) -> None:
         self.dataset, self.pipeline = dataset, pipeline
         self._samples: Callable[[list[int]], Batch] = getattr(dataset, "whole", dataset.__getitems__)
+        self._encode: Callable[[Any], Tensor] | None = getattr(dataset, "encode", None)
         self._options = {name: getattr(dataset, name) for name in ("fit", "describe") if hasattr(dataset, name)}
         if isinstance(pipeline, ImagePipeline):
             _check_range(getattr(dataset, "inputs", None), getattr(dataset, "rows", slice(None)))
@@ -42,9 +45,10 @@ class Augmented(Dataset[Batch]):
         return Batch(*(part[0] for part in self.__getitems__([draw]) if part is not None))
 
     def __getitems__(self, draws: list[int]) -> Batch:
-        size = len(self)
-        batch = self._samples([draw % size for draw in draws])
-        return batch._replace(inputs=self.pipeline(batch.inputs, batch.index, draws[0] // size, **self._options))
+        epochs, rows = np.divmod(np.asarray(draws), len(self))
+        batch = self._samples(rows.tolist())
+        inputs = self.pipeline(batch.inputs, batch.index, epochs, **self._options)
+        return batch._replace(inputs=inputs if self._encode is None else self._encode(inputs))
 
 
 def _check_range(inputs: Any, rows: Any) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -16,12 +19,16 @@ from torch.utils.data import DataLoader, Dataset
 from fulmen.augment import ImagePipeline, Pipeline
 from fulmen.core.batch import PADDING, Batch
 from fulmen.core.errors import ConfigError, DataError
+from fulmen.core.restoring import restored_state
 from fulmen.core.spec import ImageAugmentationSpecs
 from fulmen.data.augmented import Augmented
 from fulmen.data.sampler import ShardedSampler
+from fulmen.data.splits import SPLITS
+from fulmen.data.splitting import SplitBy, Splitting, write_split
 
 SplitName = Literal["train", "val", "test"]
 TargetType = Literal["multiclass", "binary", "multilabel", "regression"]
+Balance = Literal["class_weights", "sampler"]
 
 
 class BatchedDataset(Protocol):
@@ -49,14 +56,27 @@ class SupervisedDataModule(LightningDataModule):
         predict_split: Which split ``predict`` reads; ``None``: the test split, or validation without one.
         augment: Specs of the augmentations of training samples, in order. What they do to a sample depends on
             ``seed_everything``, the epoch and the sample alone.
+        split_by: What decides who trains, validates and tests: ``class`` (shares hold in every class), ``random``,
+            ``{group: COLUMN}`` (equal values stay on one side), ``{time: COLUMN}`` (the newest test, the oldest train),
+            ``{column: COLUMN}`` (it says train, val or test), ``{file: PATH}`` (a ``split.csv`` of a run); ``None``:
+            by class where there are classes, and what the data say themselves (folders, files) comes first.
+        folds: Number of folds of a cross-validation; all but the test samples are divided among them.
+        fold: Which fold validates, from 0.
+        balance: What is done about rare classes in training: ``class_weights`` (samples of rare classes weigh more in
+            the loss), ``sampler`` (they are drawn more often), or nothing.
 
     Attributes:
         target_type: The task that the targets are made for.
         num_outputs: Number of classes (1 for yes/no targets), labels or values.
         class_names: Name of each class or label; ``None`` for a regression.
         input_shape: Shape of one sample.
+        extra_facts: Names of further attributes that a model must be given, such as a vocabulary's size.
+        advice: What to do, by name, where a model does not take such an attribute.
+        learned: What was learned from the training split, in names and numbers; it travels in the checkpoint.
     """
 
+    extra_facts: ClassVar[tuple[str, ...]] = ()
+    advice: ClassVar[dict[str, str]] = {}
     target_type: TargetType
     num_outputs: int
     class_names: list[str] | None
@@ -72,6 +92,10 @@ class SupervisedDataModule(LightningDataModule):
         split_seed: int = 0,
         predict_split: SplitName | None = None,
         augment: ImageAugmentationSpecs = None,
+        split_by: SplitBy = None,
+        folds: int | None = None,
+        fold: int = 0,
+        balance: Balance | None = None,
     ) -> None:
         super().__init__()
         for name, value, least in (
@@ -84,12 +108,14 @@ class SupervisedDataModule(LightningDataModule):
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size or batch_size
         self.num_workers = num_workers
-        self.val_fraction, self.test_fraction, self.split_seed = val_fraction, test_fraction, split_seed
+        self.splitting = Splitting(val_fraction, test_fraction, split_seed, split_by, folds, fold)
+        self.balance = balance
         self.predict_split = predict_split
         self.augment = augment
         self._pipeline: Pipeline | None = None
         self.datasets: dict[str, BatchedDataset] = {}
         self.statistics: dict[str, Tensor] = {}
+        self.learned: dict[str, Any] = (restored_state(type(self)) or {}).get("learned", {})
 
     # What a subclass overrides
 
@@ -195,11 +221,64 @@ class SupervisedDataModule(LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """What was learned from the training split: it travels in the checkpoint."""
-        return {"statistics": self.statistics}
+        return {"statistics": self.statistics, "learned": self.learned}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes over what a checkpoint's training split taught."""
+        learned = state_dict.get("learned", {})
+        if learned != self.learned:
+            self.learned, self.datasets = learned, {}
+            self.setup("")
         self.statistics = state_dict["statistics"]
+
+    def view(self, fold: int, folds: int) -> Self:
+        """The same data with another split: all but the test samples in folds, of which one validates.
+
+        Args:
+            fold: Which fold validates, from 0.
+            folds: How many there are.
+
+        Returns:
+            A new datamodule that shares what is in memory, before its ``setup``.
+        """
+        made = copy.copy(self)
+        made.splitting = replace(self.splitting, fold=fold, folds=folds)
+        made.datasets, made.statistics, made.learned, made._pipeline = {}, {}, {}, None
+        made.trainer = None
+        return made
+
+    def write_split(self, path: Path) -> None:
+        """Writes which sample is in which split; ``split_by: {file: PATH}`` reads it.
+
+        Args:
+            path: A CSV file with the columns ``sample`` and ``split``.
+        """
+        names = {s: self.identity(s, torch.arange(len(d))) for s, d in self.datasets.items() if s in SPLITS}
+        write_split(path, names)
+
+    def class_counts(self) -> Tensor | None:
+        """How many training samples each class has, ``(C,)``; ``None`` where targets are no classes."""
+        targets = self._train_classes()
+        return None if targets is None else torch.bincount(targets, minlength=len(self.class_names or [0, 1]))
+
+    def _train_classes(self) -> Tensor | None:
+        if self.target_type not in ("multiclass", "binary"):
+            return None
+        dataset: Any = self.datasets["train"]
+        targets: Tensor | None = getattr(dataset, "targets", None)
+        rows = getattr(dataset, "rows", None)
+        if targets is None:
+            return None
+        return (targets if rows is None else targets[rows]).long()
+
+    def _sample_weights(self) -> Tensor | None:
+        """Weights of the training samples with which every class is drawn equally often."""
+        if self.balance != "sampler":
+            return None
+        classes, counts = self._train_classes(), self.class_counts()
+        if classes is None or counts is None:
+            raise ConfigError(f"balance: {self.balance!r} needs targets that are classes; leave it out")
+        return (1 / counts.clamp_min(1))[classes]
 
     def _loader(self, split: str, shuffle: bool = False) -> DataLoader[Any]:
         data: Any = self.training_samples() if shuffle else self.datasets[split]
@@ -208,8 +287,17 @@ class SupervisedDataModule(LightningDataModule):
             replicas = self.trainer.distributed_sampler_kwargs or replicas
         if shuffle and len(data) < replicas["num_replicas"]:
             raise DataError(f"{len(data)} training samples cannot be shared by {replicas['num_replicas']} processes")
-        sampler = ShardedSampler(data, shuffle, _seed(), **replicas, draws=isinstance(data, Augmented))
         size = self.batch_size if shuffle else self.eval_batch_size
+        sampler = ShardedSampler(
+            data,
+            shuffle,
+            _seed(),
+            **replicas,
+            draws=isinstance(data, Augmented),
+            weights=self._sample_weights() if shuffle else None,
+            lengths=getattr(self.datasets["train" if shuffle else split], "lengths", None),
+            batch_size=size,
+        )
         return DataLoader(
             data,
             batch_size=size,

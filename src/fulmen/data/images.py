@@ -15,7 +15,8 @@ from torch.utils.data import Dataset
 from fulmen.core.batch import PADDING, Batch
 from fulmen.core.errors import ConfigError, DataError, unknown
 from fulmen.data.base import BatchedDataset, SupervisedDataModule
-from fulmen.data.splits import assign, check_split, positions_by_key
+from fulmen.data.splits import check_split
+from fulmen.data.splitting import Samples
 
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
@@ -86,8 +87,8 @@ class ImageFolderData(SupervisedDataModule):
         if "val" not in listed:
             paths, classes = listed.pop("train")
             keys = [path.relative_to(self.root).as_posix() for path in paths]
-            test_fraction = 0.0 if self._folders else self.test_fraction
-            rows = assign(positions_by_key(keys, self.split_seed), self.val_fraction, test_fraction)
+            given = np.full(len(keys), "train" if self._folders else "")
+            rows = self.splitting(Samples(len(keys), classes, keys, given))
             listed |= {name: ([paths[i] for i in r], classes[r]) for name, r in rows.items() if name not in listed}
         labels = listed["train"][1]
         check_split({"train": np.arange(len(labels))}, labels, self.class_names or [])

@@ -10,7 +10,8 @@ import torch
 
 from fulmen.core.errors import ConfigError, DataError, unknown
 from fulmen.data.base import BatchedDataset, SupervisedDataModule, TensorRows
-from fulmen.data.splits import assign, check_split, positions_by_row
+from fulmen.data.splits import check_split
+from fulmen.data.splitting import Samples
 
 SetName = Literal["MNIST", "FashionMNIST", "KMNIST", "CIFAR10", "CIFAR100"]
 
@@ -63,14 +64,12 @@ class TorchvisionData(SupervisedDataModule):
 
     def build_datasets(self) -> dict[str, BatchedDataset]:
         """Holds both sets in memory, as uint8 ``(N, C, H, W)``."""
-        inputs, targets = self._tensors(train=True)
-        rows = assign(positions_by_row(targets.numpy(), self.split_seed), self.val_fraction, 0.0)
+        parts = [self._tensors(train) for train in (True, False)]
+        inputs, targets = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        given = np.repeat(["train", "test"], [len(part[1]) for part in parts])
+        rows = self.splitting(Samples(len(targets), targets.numpy(), given=given))
         check_split(rows, targets.numpy(), self.class_names or [])
-        parts: dict[str, BatchedDataset] = {
-            name: TensorRows(inputs, targets, torch.from_numpy(rows[name])) for name in ("train", "val")
-        }
-        inputs, targets = self._tensors(train=False)
-        return {**parts, "test": TensorRows(inputs, targets, torch.arange(len(targets)))}
+        return {name: TensorRows(inputs, targets, torch.from_numpy(r)) for name, r in rows.items()}
 
     def _tensors(self, train: bool) -> tuple[torch.Tensor, torch.Tensor]:
         found = self._open(train, download=False)

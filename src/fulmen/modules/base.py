@@ -233,6 +233,9 @@ class SupervisedModule(LightningModule):
     def on_fit_start(self) -> None:
         """Checks what would fail later, and lets the regularizers put their hooks on layers."""
         check_before_fit(self, self.trainer)
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if getattr(data, "balance", None) == "class_weights":
+            self.task.weigh(data.class_counts())
         self._regularization.start(self)
 
     def on_fit_end(self) -> None:

@@ -34,6 +34,7 @@ def check_before_fit(module: SupervisedModule, trainer: Trainer) -> None:
     ours = isinstance(data, SupervisedDataModule)
     _check_monitors(module, trainer, has_validation=not ours or "val" in data.datasets)
     if ours:
+        _check_facts(module, data)
         _check_targets(module, data)
         if isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):  # sharded modules run all together
             _check_sample(module, trainer, data)
@@ -72,6 +73,18 @@ def _check_mode(module: SupervisedModule, key: str, monitor: str, mode: str | No
         return
     right, word = ("max", "higher") if higher else ("min", "lower")
     raise ConfigError(f"{key}.mode: {monitor!r} is better when {word}; write `mode: {right}`, not {mode!r}")
+
+
+def _check_facts(module: SupervisedModule, data: SupervisedDataModule) -> None:
+    """What these data need a model to know, such as the size of a vocabulary."""
+    for fact in data.extra_facts:
+        value, given = getattr(data, fact), module.hparams.get(fact)
+        if value and given != value:
+            takes = fact in module.hparams
+            raise ConfigError(
+                f"{fact}: {type(data).__name__} has {value}, {type(module).__name__} "
+                + (f"was given {given}; pass {fact}=data.{fact}" if takes else f"takes no {fact}; {data.advice[fact]}")
+            )
 
 
 def _check_targets(module: SupervisedModule, data: SupervisedDataModule) -> None:

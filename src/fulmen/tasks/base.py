@@ -50,7 +50,9 @@ class Task(nn.Module, ABC):
         self.num_outputs = self.width(num_outputs, class_names)
         self.class_names = list(class_names) if class_names is not None else self.default_names()
         with at("loss"):
-            self.criterion: nn.Module = build("losses", self.default_loss if loss is None else loss)
+            self._loss = self.default_loss if loss is None else loss
+            self.criterion: nn.Module = build("losses", self._loss)
+        self.weighted_criterion: nn.Module | None = None
         self._metrics = list(self.default_metrics) if metrics is None else metrics
         self.metric_names = self._try_metrics()
 
@@ -132,7 +134,42 @@ class Task(nn.Module, ABC):
             logits: ``(N, num_outputs)``, as the network gives them.
             targets: As the data give them.
         """
-        return self.criterion(*self.align(logits, targets))  # type: ignore[no-any-return]
+        weighted = self.training and self.weighted_criterion is not None
+        criterion = self.weighted_criterion if weighted else self.criterion
+        return criterion(*self.align(logits, targets))  # type: ignore[misc, no-any-return]
+
+    def class_weights(self, counts: Tensor) -> dict[str, Any]:
+        """The option of the loss that makes every class weigh the same in sum, and its value.
+
+        Args:
+            counts: ``(C,)`` training samples of each class.
+
+        Raises:
+            ConfigError: If the targets are no classes.
+        """
+        raise ConfigError(f"balance: targets of a {self.name} task are no classes; leave it out")
+
+    def weigh(self, counts: Tensor) -> None:
+        """Lets samples of rare classes weigh more in the loss of training; validation and test stay as they are.
+
+        Args:
+            counts: ``(C,)`` training samples of each class, each at least 1.
+
+        Raises:
+            ConfigError: If the loss takes no such weights, or was given some.
+        """
+        [(option, value)] = self.class_weights(counts).items()
+        name, given = read("losses", self._loss) if isinstance(self._loss, str | dict) else (type(self._loss), {})
+        if option in given:
+            raise ConfigError(f"balance: class_weights: the loss was given {option!r} too; leave one of them out")
+        with at("loss"):
+            made = build("losses", self._loss, **{option: value}) if isinstance(self._loss, str | dict) else None
+        if getattr(made, option, None) is None:
+            raise ConfigError(
+                f"balance: class_weights needs a loss with the option {option!r} (such as {self.default_loss}), which "
+                f"{name!r} lacks; write `balance: sampler`"
+            )
+        self.weighted_criterion = made
 
     @abstractmethod
     def example(self) -> tuple[Tensor, Tensor]:

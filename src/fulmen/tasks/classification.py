@@ -52,6 +52,10 @@ class Multiclass(Task):
         """``task`` and ``num_classes``."""
         return {"task": "multiclass", "num_classes": self.num_outputs}
 
+    def class_weights(self, counts: Tensor) -> dict[str, Any]:
+        """``N / (C * N_c)``, as scikit-learn's ``class_weight="balanced"``."""
+        return {"class_weights": (counts.sum() / (len(counts) * counts)).tolist()}
+
     def example(self) -> tuple[Tensor, Tensor]:
         """Logits ``(N, C)`` and targets ``(N,)`` of all classes in turn."""
         logits = torch.linspace(-1, 1, _EXAMPLES * self.num_outputs).reshape(_EXAMPLES, -1)
@@ -96,6 +100,10 @@ class Binary(Task):
     def metric_arguments(self) -> dict[str, Any]:
         """``task``."""
         return {"task": "binary"}
+
+    def class_weights(self, counts: Tensor) -> dict[str, Any]:
+        """The weight of the positive class, ``N_0 / N_1``."""
+        return {"positive_weight": float(counts[0] / counts[1])}
 
     def example(self) -> tuple[Tensor, Tensor]:
         """Logits ``(N, 1)`` and targets ``(N,)``, 0 and 1 in turn."""
