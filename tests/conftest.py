@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,10 @@ import yaml
 
 # The networks of the tests are tiny: threads that wait for each other would take four times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# What tests cache goes when they end, and processes that they start see it; nothing of the user's own cache is read.
+_CACHE = tempfile.TemporaryDirectory(prefix="fulmen-tests-", ignore_cleanup_errors=True)
+os.environ["FULMEN_CACHE"] = _CACHE.name
 
 ROOT = Path(__file__).parents[1]
 

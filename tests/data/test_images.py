@@ -12,10 +12,16 @@ from PIL import Image
 from fulmen.core.batch import PADDING
 from fulmen.core.errors import ConfigError, DataError
 from fulmen.data import ImageFolderData
-from fulmen.data.images import decode
+from fulmen.data.image_files import shorter_side
+from fulmen.data.pixels import centre, read_image
 
 # torchvision 0.29 will drop its decoders for TorchCodec:
 # https://meta-pytorch.org/torchcodec/0.16/generated_examples/migration/torchvision_migration.html
+
+
+def decode(path: Path, size: int, channels: int) -> torch.Tensor:
+    """What a network sees of an image, ``(C, size, size)``."""
+    return torch.from_numpy(centre(read_image(path, shorter_side(size), channels), size)).permute(2, 0, 1)
 
 
 def write(path: Path, color: Any = (255, 0, 0), size: tuple[int, int] = (20, 16), **options: Any) -> Path:
@@ -272,9 +278,9 @@ def test_predict_root(tmp_path: Path) -> None:
     data = ready(tmp_path / "data", predict_root=str(new))
     assert data.predicted_split == "predict"
     (batch,) = data.predict_dataloader()
-    assert data.identity("predict", batch.index) == ["deep/er/y.JPG", "x.png"]
-    assert batch.targets.tolist() == [-1, -1]
-    assert batch.inputs[1].float().mean((1, 2)).tolist() == [1, 2, 3]
+    assert data.identity("predict", batch.index) == ["x.png", "deep/er/y.JPG"]
+    assert batch.targets is None
+    assert batch.inputs[0].float().mean((1, 2)).tolist() == [1, 2, 3]
 
 
 def test_predict_root_without_images(tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ def _of_data(invocation: Invocation, options: Options) -> str:
     count = min(options.samples, len(dataset))
     rows = [i * len(dataset) // count for i in range(count)]
     if isinstance(pipeline, TextPipeline):
-        texts: Any = dataset.__getitems__(rows).inputs
+        texts: Any = getattr(dataset, "whole", dataset.__getitems__)(rows).inputs
         return _table_of(texts, options, specs)
     return _draw(data, dataset, rows, specs, options)
 

@@ -69,7 +69,13 @@ class Invocation:
         found = None
         for config in self.configs.values():
             given = config.get(key)
-            found = given if isinstance(given, str) else (given or {}).get("class_path", found)
+            found = (
+                given.get("class_path", found)
+                if isinstance(given, dict)
+                else given
+                if isinstance(given, str)
+                else found
+            )
         return self.option(f"--{key}.class_path") or self.option(f"--{key}") or found
 
 

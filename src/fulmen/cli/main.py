@@ -31,6 +31,7 @@ class Command:
 
 
 COMMANDS = {
+    "init": Command("look at data and write a config that trains on them", "fulmen.cli.init:run"),
     "fit": Command("train a model, then test the best checkpoint", "fulmen.cli.run:run"),
     "validate": Command("score a checkpoint on the validation data", "fulmen.cli.run:run"),
     "test": Command("score a checkpoint on the test data", "fulmen.cli.run:run"),

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
+import fulmen.data
 from fulmen.cli.messages import readable
 from fulmen.core.errors import ConfigError
 from fulmen.core.spec import Spec
@@ -17,6 +18,8 @@ class FulmenParser(LightningArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("allow_abbrev", False)
+        for name in fulmen.data.__all__:  # a short class name is found among the classes that are imported
+            getattr(fulmen.data, name)
         super().__init__(*args, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:

@@ -27,6 +27,7 @@ class ArrayData(SupervisedDataModule):
             regression, two columns or more of 0 and 1 are labels, two classes are binary, else multiclass.
         standardize: Subtract the training split's mean from each feature and divide by its standard
             deviation; ``auto`` does so for vectors of floats.
+        columns: Further values ``(N,)`` of each sample by name, which ``split_by`` may name: persons, times, splits.
         **kwargs: Arguments of :class:`SupervisedDataModule`.
 
     Raises:
@@ -44,6 +45,7 @@ class ArrayData(SupervisedDataModule):
         class_names: list[str] | None = None,
         target_type: TargetType | None = None,
         standardize: Standardize = "auto",
+        columns: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -52,20 +54,35 @@ class ArrayData(SupervisedDataModule):
         if len(values) != len(self.inputs):
             raise DataError(f"inputs and targets must be equally many; got {len(self.inputs)} and {len(values)}")
         self.target_type = target_type or guess_target_type(values)
-        self.targets, self.class_names = _as_targets(values, self.target_type, class_names)
-        self.num_outputs = _width(self.targets, self.target_type, self.class_names)
+        self.targets, self.class_names = as_targets(values, self.target_type, class_names)
+        self.num_outputs = width(self.targets, self.target_type, self.class_names)
         self.input_shape = list(self.inputs.shape[1:])
         vectors = self.inputs.ndim == 2 and self.inputs.is_floating_point()
         self.standardize = vectors if standardize == "auto" else bool(standardize)
+        self.columns = {name: np.asarray(column) for name, column in (columns or {}).items()}
+        for name, column in self.columns.items():
+            if column.shape != values.shape[:1]:
+                raise DataError(f"columns: {name!r} has the shape {column.shape}; a column is ({len(values)},)")
 
     def build_datasets(self) -> dict[str, BatchedDataset]:
         """Splits the rows, stratified by class."""
         classes = self.targets.numpy() if self.target_type in ("multiclass", "binary") else None
-        rows = self.splitting(Samples(len(self.inputs), classes))
+        column = self.column if self.columns else None
+        rows = self.splitting(Samples(len(self.inputs), classes, column=column))
         check_split(rows, classes, self.class_names or [])
         if self.standardize:
             self._learn(self.inputs[torch.from_numpy(rows["train"])])
         return {name: TensorRows(self.inputs, self.targets, torch.from_numpy(r)) for name, r in rows.items()}
+
+    def column(self, name: str) -> np.ndarray[Any, Any]:
+        """The values ``(N,)`` of a column.
+
+        Raises:
+            DataError: If there is none of this name.
+        """
+        if name not in self.columns:
+            raise DataError(unknown("column", name, self.columns))
+        return self.columns[name]
 
     def _learn(self, inputs: Tensor) -> None:
         raw = inputs.float() / 255 if inputs.dtype == torch.uint8 else inputs  # as `normalize` reads them
@@ -102,10 +119,22 @@ def guess_target_type(values: np.ndarray[Any, Any]) -> TargetType:
     return "binary" if len(np.unique(values)) == 2 else "multiclass"
 
 
-def _as_targets(
+def as_targets(
     values: np.ndarray[Any, Any], target_type: TargetType, class_names: list[str] | None
 ) -> tuple[Tensor, list[str] | None]:
-    """Targets as a tensor, and the names of their classes."""
+    """Targets as a tensor, and the names of their classes.
+
+    Args:
+        values: ``(N,)`` classes (numbers or names) or values; ``(N, L)`` 0/1 labels or values.
+        target_type: What they are.
+        class_names: Name of each class, in the order of the numbers; ``None``: the values that occur, sorted.
+
+    Returns:
+        int64 classes ``(N,)`` or labels ``(N, L)``, or float32 values; and the names of classes or labels.
+
+    Raises:
+        DataError: If a value is no such target.
+    """
     if target_type == "regression":
         if not np.issubdtype(values.dtype, np.number):
             raise DataError(f"targets of a regression are numbers; got {values.dtype}, such as {values.flat[0]!r}")
@@ -132,7 +161,12 @@ def _check_whole(values: np.ndarray[Any, Any], target_type: TargetType) -> None:
         raise DataError(f"targets of a {target_type} task are whole numbers; row {row} holds {values[row]}")
 
 
-def _width(targets: Tensor, target_type: TargetType, class_names: list[str] | None) -> int:
+def width(targets: Tensor, target_type: TargetType, class_names: list[str] | None) -> int:
+    """How many outputs a network needs.
+
+    Raises:
+        ConfigError: If there is only one class.
+    """
     if target_type == "binary":
         return 1
     if target_type == "multiclass":

@@ -6,10 +6,10 @@ import copy
 import os
 import sys
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, get_args
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -18,17 +18,22 @@ from torch.utils.data import DataLoader, Dataset
 
 from fulmen.augment import ImagePipeline, Pipeline
 from fulmen.core.batch import PADDING, Batch
-from fulmen.core.errors import ConfigError, DataError
+from fulmen.core.errors import ConfigError, DataError, unknown
 from fulmen.core.restoring import restored_state
 from fulmen.core.spec import ImageAugmentationSpecs
 from fulmen.data.augmented import Augmented
 from fulmen.data.sampler import ShardedSampler
+from fulmen.data.split_files import write_split
 from fulmen.data.splits import SPLITS
-from fulmen.data.splitting import SplitBy, Splitting, write_split
+from fulmen.data.splitting import SplitBy, Splitting
+
+if TYPE_CHECKING:
+    from fulmen.data.findings import Finding
 
 SplitName = Literal["train", "val", "test"]
 TargetType = Literal["multiclass", "binary", "multilabel", "regression"]
 Balance = Literal["class_weights", "sampler"]
+_NAMES_AT_ONCE = 100_000
 
 
 class BatchedDataset(Protocol):
@@ -56,11 +61,13 @@ class SupervisedDataModule(LightningDataModule):
         predict_split: Which split ``predict`` reads; ``None``: the test split, or validation without one.
         augment: Specs of the augmentations of training samples, in order. What they do to a sample depends on
             ``seed_everything``, the epoch and the sample alone.
-        split_by: What decides who trains, validates and tests: ``class`` (shares hold in every class), ``random``,
-            ``{group: COLUMN}`` (equal values stay on one side), ``{time: COLUMN}`` (the newest test, the oldest train),
-            ``{column: COLUMN}`` (it says train, val or test), ``{file: PATH}`` (a ``split.csv`` of a run); ``None``:
-            by class where there are classes, and what the data say themselves (folders, files) comes first.
-        folds: Number of folds of a cross-validation; all but the test samples are divided among them.
+        split_by: What decides who trains, validates and tests: ``class`` (shares hold in every class; where samples
+            are files, on average), ``random``, ``{group: COLUMN}`` (equal values stay on one side), ``{time: COLUMN}``
+            (the newest test, the oldest train), ``{column: COLUMN}`` (it says train, val or test), ``{file: PATH}`` (a
+            ``split.csv`` of a run; samples that it does not name are split as without it); ``None``: by class where
+            there are classes, and what the data say themselves (folders, files) comes first.
+        folds: Number of folds of a cross-validation; all but the test samples are divided among them, also those
+            that the data give for validation. By time, a fold trains on what is older alone.
         fold: Which fold validates, from 0.
         balance: What is done about rare classes in training: ``class_weights`` (samples of rare classes weigh more in
             the loss), ``sampler`` (they are drawn more often), or nothing.
@@ -105,6 +112,8 @@ class SupervisedDataModule(LightningDataModule):
         ):
             if value < least:
                 raise ConfigError(f"{name}: {value} is out of range; allowed: at least {least}")
+        if balance not in (None, *get_args(Balance)):
+            raise ConfigError(f"balance: {unknown('way', str(balance), get_args(Balance))}")
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size or batch_size
         self.num_workers = num_workers
@@ -127,8 +136,16 @@ class SupervisedDataModule(LightningDataModule):
         """
 
     def identity(self, split: str, rows: Tensor) -> Sequence[object]:
-        """What a prediction's row is called: here its number; a path for files."""
-        return [int(row) for row in rows]
+        """What a sample is called in predictions and in ``split.csv``: here its row's number; a path for files.
+
+        Args:
+            split: Which split it is in.
+            rows: ``(N,)`` as ``Batch.index`` has them.
+
+        Returns:
+            ``N`` names; those that :class:`~fulmen.data.splitting.Samples` has as ``keys``, where it has any.
+        """
+        return rows.tolist()
 
     def build_pipeline(self, specs: Sequence[object]) -> Pipeline:
         """The augmentations of training samples; here of images ``(C, H, W)``.
@@ -161,8 +178,23 @@ class SupervisedDataModule(LightningDataModule):
         if self.datasets:
             return
         self.datasets = {name: data for name, data in self.build_datasets().items() if len(data)}
-        if "train" not in self.datasets:
+        if "train" not in self.datasets and not self.learned:  # a checkpoint's data may predict without
             raise DataError("the training split is empty")
+
+    def checks(self) -> Iterable[Finding]:
+        """What a person should know about these data before they train on them; the data sets are built.
+
+        A subclass adds its own: ``yield from super().checks()``, then ``yield Finding(...)``.
+        """
+        from fulmen.data.checks import standard_checks
+
+        return standard_checks(self)
+
+    def check(self) -> list[Finding]:
+        """Builds the data sets and looks for corrupt files, duplicates, leaks and the like; errors come first."""
+        from fulmen.data.checks import check_data
+
+        return check_data(self)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Moves a batch part by part; Lightning's own search for tensors takes longer than a small batch's copy."""
@@ -180,8 +212,14 @@ class SupervisedDataModule(LightningDataModule):
         return self._loader("train", shuffle=True)
 
     def training_samples(self) -> BatchedDataset:
-        """What the training batches are made of: the training split, augmented if that is asked for."""
-        data = self.datasets["train"]
+        """What the training batches are made of: the training split, augmented if that is asked for.
+
+        Raises:
+            DataError: If it is empty.
+        """
+        data = self.datasets.get("train")
+        if data is None:
+            raise DataError("the training split is empty")
         if not self.augment:
             return data
         if self._pipeline is None:  # made when it is needed: evaluation does without
@@ -226,7 +264,7 @@ class SupervisedDataModule(LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes over what a checkpoint's training split taught."""
         learned = state_dict.get("learned", {})
-        if learned != self.learned:
+        if not _equal(learned, self.learned):
             self.learned, self.datasets = learned, {}
             self.setup("")
         self.statistics = state_dict["statistics"]
@@ -239,7 +277,11 @@ class SupervisedDataModule(LightningDataModule):
             folds: How many there are.
 
         Returns:
-            A new datamodule that shares what is in memory, before its ``setup``.
+            A new datamodule that shares what is in memory, before its ``setup``; it learns from its own training
+            samples.
+
+        Raises:
+            ConfigError: If there is no such fold.
         """
         made = copy.copy(self)
         made.splitting = replace(self.splitting, fold=fold, folds=folds)
@@ -250,11 +292,19 @@ class SupervisedDataModule(LightningDataModule):
     def write_split(self, path: Path) -> None:
         """Writes which sample is in which split; ``split_by: {file: PATH}`` reads it.
 
+        Samples that are in no split (newer than a fold by time) are not in it.
+
         Args:
             path: A CSV file with the columns ``sample`` and ``split``.
         """
-        names = {s: self.identity(s, torch.arange(len(d))) for s, d in self.datasets.items() if s in SPLITS}
-        write_split(path, names)
+        write_split(path, self._names())
+
+    def _names(self) -> Iterator[tuple[str, Sequence[object]]]:
+        for split in SPLITS:
+            dataset: Any = self.datasets.get(split, ())
+            index = getattr(dataset, "rows", torch.arange(len(dataset)))
+            for rows in index.split(_NAMES_AT_ONCE) if len(dataset) else ():
+                yield split, self.identity(split, rows)
 
     def class_counts(self) -> Tensor | None:
         """How many training samples each class has, ``(C,)``; ``None`` where targets are no classes."""
@@ -310,6 +360,19 @@ class SupervisedDataModule(LightningDataModule):
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two states hold the same; ``==`` of tensors gives a tensor."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_equal(value, other[key]) for key, value in one.items())
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    return bool(one == other)
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "note"]
 
 
 @dataclass(frozen=True)
@@ -14,9 +14,10 @@ class Finding:
 
     Attributes:
         check: The check's short name, such as ``duplicates``.
-        severity: ``error`` stops ``fit``; ``warning`` is only said.
+        severity: ``error`` stops ``fit``; ``warning`` is said before it starts; ``note`` is for who asks, by
+            ``lightning check``.
         what: What was found, in one sentence.
-        where: Where, the first few of them: a file, ``file:row``, a column.
+        where: Where, the first 1,000 of them: a file, ``file:row``, a column.
         count: How many there are.
         fix: What to do about it.
     """

@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fulmen.core.errors import ConfigError, DataError, unknown
+from fulmen.data.folds import folds_by_time, stratified_folds
+from fulmen.data.split_columns import as_groups, as_times
+from fulmen.data.split_files import read_split, sides_from_file
 from fulmen.data.splits import SPLITS, assign, positions_by_key, positions_by_row
 
 Rows = dict[str, NDArray[np.int64]]
@@ -21,6 +24,9 @@ _ALIASES = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
+_NONE, _TRAIN, _VAL, _TEST = range(4)
+"""A sample's side, as a number: one byte a sample where names would take 20."""
+Sides = NDArray[np.int8]
 
 
 @dataclass(frozen=True)
@@ -30,8 +36,8 @@ class Samples:
     Attributes:
         size: How many there are.
         labels: ``(size,)`` class of each, for shares that hold in every class.
-        keys: Identity of each that stays when others are added anywhere (a path); ``None``: rows, which may be
-            appended.
+        keys: Identity of each that stays when others are added anywhere (a path); equal ones stay on one side.
+            ``None``: row numbers, with which samples may be appended alone.
         given: ``(size,)`` the split that the data themselves say (folders, files), or ``""``.
         column: Values ``(size,)`` of a column by its name; raises :class:`DataError` for a name that is none.
     """
@@ -50,6 +56,11 @@ class Splitting:
     Test samples are those that the data give, or ``test_fraction`` of all where the data give none at all.
     Validation samples are those that the data give, or ``val_fraction``. With ``folds``, what is no test sample
     is divided into so many parts of equal size; part ``fold`` validates, the others train.
+
+    Samples that are added move no old one to another side: by class and at random, appended rows, and samples
+    with keys wherever they are added; by group, samples of old and of new groups alike (with keys, wherever; with
+    rows, appended). By time it cannot be so, since newer samples make the old ones older: the ``split.csv`` of an
+    earlier run keeps them (``by={"file": ...}``). Folds are of equal size instead, and are drawn anew.
 
     Attributes:
         val_fraction: Share of the validation split, in [0, 1).
@@ -74,8 +85,10 @@ class Splitting:
             ConfigError: If one is out of range.
         """
         assign(np.empty(0), self.val_fraction, self.test_fraction)
+        if self.seed < 0:
+            raise ConfigError(f"split_seed: {self.seed} is out of range; allowed: at least 0")
         if isinstance(self.by, dict):
-            if len(self.by) != 1 or next(iter(self.by)) not in _WAYS:
+            if len(self.by) != 1 or self._way not in _WAYS or not self._name:
                 raise ConfigError(
                     f"split_by: {self.by} is not allowed; write one of {{{': ...}, {'.join(_WAYS)}: ...}}"
                 )
@@ -83,154 +96,137 @@ class Splitting:
             raise ConfigError(
                 f"split_by: {self.by!r} is not allowed; write class, random, or a mapping such as {{group: COLUMN}}"
             )
-        if self.folds is not None and self.folds < 2:
+        if self.folds is None:
+            if self.fold:
+                raise ConfigError(f"fold: {self.fold} needs folds, the number of all folds, such as 5")
+        elif self.folds < 2:
             raise ConfigError(f"folds: {self.folds} is out of range; allowed: at least 2")
-        if self.fold < 0 or self.fold >= (self.folds or 1):
-            raise ConfigError(f"fold: {self.fold} is out of range; allowed: 0 to {(self.folds or 1) - 1}")
+        elif not 0 <= self.fold < self.folds:
+            raise ConfigError(f"fold: {self.fold} is out of range; allowed: 0 to {self.folds - 1}")
+
+    @property
+    def _way(self) -> str | None:
+        return next(iter(self.by)) if isinstance(self.by, dict) else None
+
+    @property
+    def _name(self) -> str:
+        return next(iter(self.by.values())) if isinstance(self.by, dict) else ""
 
     def __call__(self, samples: Samples) -> Rows:
-        """The rows of each split, in order.
+        """The rows of each split, in order. In folds by time, what is newer than the fold is in no split.
 
         Args:
             samples: What is to be divided.
 
         Raises:
             ConfigError: If it is to be divided by something that the samples do not have.
-            DataError: If a column or a file cannot be used.
+            DataError: If a column or a file cannot be used, or leaves a split empty that was asked for.
         """
-        given = np.full(samples.size, "", dtype="<U5") if samples.given is None else samples.given.astype("<U5")
-        way, name = next(iter(self.by.items())) if isinstance(self.by, dict) else (None, "")
-        if way == "column":
-            given = self._from_column(samples, name)
-        elif way == "file":
-            given = self._from_file(samples, Path(name), given)
-        positions = self._positions(samples, way, name)
-        sides = self._divide(given, positions, known=way != "file")
+        given = self._given(samples)
+        positions = self._positions(samples, given)
+        sides = self._divide(given, positions)
+        if self._way == "file":
+            sides = sides_from_file(read_split(Path(self._name)), samples.keys, given, sides)
         if self.folds is not None:
-            sides = self._fold(sides, positions, by_time=way == "time")
-        return {split: np.flatnonzero(sides == split) for split in SPLITS}
+            sides = self._fold(sides, positions, samples.labels)
+        return {split: np.flatnonzero(sides == side) for side, split in enumerate(SPLITS, _TRAIN)}
 
-    def _positions(self, samples: Samples, way: str | None, name: str) -> NDArray[np.float64]:
-        """A number in [0, 1) for each sample: the small ones test, then come those that validate."""
-        if way == "time":
-            return self._by_time(samples, name)
-        if way == "group":
-            return self._by_group(samples, name)
-        if samples.keys is not None:
-            return positions_by_key(samples.keys, self.seed)
-        labels = samples.labels
-        if self.by == "class" and labels is None:
-            raise ConfigError("split_by: the targets are no classes; write `split_by: random`, or leave it out")
-        if self.by == "random" or labels is None:
-            labels = np.zeros(samples.size, np.int64)
-        return positions_by_row(labels, self.seed)
-
-    def _by_time(self, samples: Samples, name: str) -> NDArray[np.float64]:
-        """The newest come first; equal times stay together."""
-        times = _values(samples, name)
-        missing = times != times if times.dtype.kind == "f" else np.isnat(times) if times.dtype.kind in "mM" else None
-        if missing is not None and missing.any():
-            raise DataError(
-                f"split_by: {int(missing.sum())} samples have no time in column {name!r}, the first is row "
-                f"{int(np.flatnonzero(missing)[0])}"
-            )
-        _, number, counts = np.unique(times, return_inverse=True, return_counts=True)
-        older = np.concatenate([[0], np.cumsum(counts)[:-1]])
-        newest: NDArray[np.float64] = 1 - (older + counts)[number.ravel()] / max(samples.size, 1)
-        return newest
-
-    def _by_group(self, samples: Samples, name: str) -> NDArray[np.float64]:
-        """One number for all samples of a group."""
-        groups, first, number = np.unique(_values(samples, name).astype(str), return_index=True, return_inverse=True)
-        if samples.keys is not None:
-            return positions_by_key([str(g) for g in groups], self.seed)[number.ravel()]
-        order = first.argsort()  # groups in the order in which they appear: appended ones come last
-        labels = np.zeros(len(groups), np.int64) if samples.labels is None else samples.labels[first[order]]
-        positions = np.empty(len(groups))
-        positions[order] = positions_by_row(labels, self.seed)
-        return positions[number.ravel()]
-
-    def _from_column(self, samples: Samples, name: str) -> NDArray[np.str_]:
-        values = _values(samples, name).astype(str)
-        for value in np.unique(values):
-            if value.lower() not in _ALIASES:
-                raise DataError(f"split_by: column {name!r} holds {unknown('split', value, SPLITS)}")
-        return np.array([_ALIASES[v.lower()] for v in values], dtype="<U5")
-
-    def _from_file(self, samples: Samples, path: Path, given: NDArray[np.str_]) -> NDArray[np.str_]:
-        written = read_split(path)
-        keys = samples.keys if samples.keys is not None else [str(i) for i in range(samples.size)]
-        return np.array([written.get(k, g) for k, g in zip(keys, given, strict=True)], dtype="<U5")
-
-    def _divide(self, given: NDArray[np.str_], positions: NDArray[np.float64], known: bool) -> NDArray[np.str_]:
-        """The split of each sample; ``known``: what the data give for some holds for the kind of split at all."""
-        has = {split: known and bool((given == split).any()) for split in SPLITS}
-        test_fraction = 0.0 if has["test"] or has["val"] or has["train"] else self.test_fraction
-        val_fraction = 0.0 if has["val"] else self.val_fraction
-        rows = assign(positions, val_fraction, test_fraction)
-        sides = given.copy()
-        for split, found in rows.items():
-            # what is given as training may still validate, where the data give no validation samples
-            free = (given[found] == "") | ((given[found] == "train") & (split == "val") & known)
-            sides[found[free]] = split
+    def _given(self, samples: Samples) -> Sides:
+        """What the data say themselves of each sample."""
+        if self._way == "column":
+            return self._from_column(_values(samples, self._name))
+        sides = np.zeros(samples.size, np.int8)
+        if samples.given is not None:
+            for side, split in enumerate(SPLITS, _TRAIN):
+                sides[samples.given == split] = side
         return sides
 
-    def _fold(self, sides: NDArray[np.str_], positions: NDArray[np.float64], by_time: bool) -> NDArray[np.str_]:
+    def _from_column(self, values: NDArray[Any]) -> Sides:
+        found, number = as_groups(values, self._name, "split")
+        splits = [_ALIASES.get(value.strip().lower(), "") for value in found]
+        if "" in splits:
+            wrong = splits.index("")
+            row = int(np.flatnonzero(number == wrong)[0])
+            raise DataError(f"split_by: column {self._name!r}, row {row}: {unknown('split', found[wrong], SPLITS)}")
+        return np.array([SPLITS.index(split) + _TRAIN for split in splits], np.int8)[number]
+
+    def _positions(self, samples: Samples, given: Sides) -> NDArray[np.float64]:
+        """A number in [0, 1] for each sample: the small ones test, then come those that validate."""
+        if self._way == "time":
+            return self._by_time(as_times(_values(samples, self._name), self._name), given != _TEST)
+        if self._way == "group":
+            return self._by_group(samples)
+        if self.by == "class" and samples.labels is None:
+            raise ConfigError("split_by: the targets are no classes; write `split_by: random`, or leave it out")
+        if samples.keys is not None:
+            return positions_by_key(samples.keys, self.seed)
+        if self.by == "random" or samples.labels is None:
+            return positions_by_row(np.zeros(samples.size, np.int8), self.seed)
+        return positions_by_row(samples.labels, self.seed)
+
+    def _by_time(self, times: NDArray[np.generic], free: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """The newest of the free samples come first; equal times stay together, where their middle is."""
+        _, number, counts = np.unique(times[free], return_inverse=True, return_counts=True)
+        newer = counts[::-1].cumsum()[::-1] - counts
+        positions = np.ones(len(times))
+        positions[free] = ((newer + counts / 2) / max(int(free.sum()), 1))[number.ravel()]
+        return positions
+
+    def _by_group(self, samples: Samples) -> NDArray[np.float64]:
+        """One number for all samples of a group, which counts as of the class of its first sample."""
+        names, number = as_groups(_values(samples, self._name), self._name)
+        if samples.keys is not None:
+            return positions_by_key(names, self.seed)[number]
+        if samples.labels is None:
+            return positions_by_row(np.zeros(len(names), np.int8), self.seed)[number]
+        first = np.flatnonzero(np.diff(np.maximum.accumulate(number), prepend=-1))  # numbers rise as groups appear
+        return positions_by_row(samples.labels[first], self.seed)[number]
+
+    def _divide(self, given: Sides, positions: NDArray[np.float64]) -> Sides:
+        """The side of each sample, without folds."""
+        test_fraction = 0.0 if given.any() else self.test_fraction
+        val_fraction = 0.0 if (given == _VAL).any() else self.val_fraction
+        rows = assign(positions, val_fraction, test_fraction)
+        sides = given.copy()
+        sides[given == _NONE] = _TRAIN
+        for side, name in ((_VAL, "val"), (_TEST, "test")):
+            # what is given as training may still validate, where the data give no validation samples
+            free = given[rows[name]] <= (_TRAIN if side == _VAL else _NONE)
+            sides[rows[name][free]] = side
+        asked = {_TEST: test_fraction}
+        if self.folds is None:
+            asked |= {_TRAIN: 1.0, _VAL: val_fraction}
+        if self._way in ("group", "time"):
+            self._check_shares(sides, asked, len(np.unique(positions[given != _TEST])))
+        return sides
+
+    def _check_shares(self, sides: Sides, asked: dict[int, float], units: int) -> None:
+        """Where there are few groups or times, a split may get none of them."""
+        for side, fraction in asked.items():
+            if fraction and not (sides == side).any():
+                split, what = SPLITS[side - _TRAIN], f"{self._way}s" if units != 1 else str(self._way)
+                shares = "val_fraction and test_fraction" if side == _TRAIN else f"{split}_fraction"
+                seed = ", another split_seed" if self._way == "group" else ""
+                raise DataError(
+                    f"split_by: there are {units} {what} in column {self._name!r}, and {split} gets none; choose "
+                    f"another {shares} (0 where none is wanted){seed}, or divide by {{column: COLUMN}}"
+                )
+
+    def _fold(self, sides: Sides, positions: NDArray[np.float64], labels: NDArray[Any] | None) -> Sides:
+        """All but the test samples in folds."""
         assert self.folds is not None
-        pool = np.flatnonzero(sides != "test")
-        order = pool[np.argsort(positions[pool], kind="stable")]
-        groups = np.unique(positions[order], return_inverse=True)[1].ravel()
-        part = np.empty(len(order), np.int64)
-        start = np.searchsorted(groups, groups)  # samples of one group stay in one fold
-        if by_time:  # validation follows training: the newest part is the last fold, the oldest only trains
-            part = self.folds - 1 - start * (self.folds + 1) // max(len(order), 1)
-            train = order[part < self.fold]
+        pool = np.flatnonzero(sides != _TEST)
+        if self._way == "time":
+            parts = folds_by_time(positions[pool], self.folds)
+            trains = parts < self.fold
         else:
-            part = start * self.folds // max(len(order), 1)
-            train = order[part != self.fold]
-        result = np.where(sides == "test", "test", "")
-        result = result.astype("<U5")
-        result[train] = "train"
-        result[order[part == self.fold]] = "val"
+            classes = None if labels is None or self.by == "random" else labels[pool]
+            parts = stratified_folds(positions[pool], classes, self.folds)
+            trains = parts != self.fold
+        result = np.where(sides == _TEST, sides, np.int8(_NONE))
+        result[pool[trains]] = _TRAIN
+        result[pool[parts == self.fold]] = _VAL
         return result
-
-
-def read_split(path: Path) -> dict[str, str]:
-    """Reads what :func:`write_split` wrote: the split of each sample by its name.
-
-    Raises:
-        DataError: If there is no such file, or it is no split.
-    """
-    import pyarrow as pa
-    from pyarrow import csv
-
-    if not path.is_file():
-        raise DataError(f"split_by: there is no file {str(path)!r} (from {Path.cwd()})")
-    types = {"sample": pa.string(), "split": pa.string()}
-    try:
-        table = csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=types, include_columns=[*types]))
-    except (pa.ArrowInvalid, KeyError) as error:
-        raise DataError(f"split_by: {path} is no split (columns sample,split): {error}") from error
-    found = dict(zip(table["sample"].to_pylist(), table["split"].to_pylist(), strict=True))
-    wrong = next((v for v in found.values() if v not in SPLITS), None)
-    if wrong is not None:
-        raise DataError(f"split_by: {path} holds {unknown('split', str(wrong), SPLITS)}")
-    return found
-
-
-def write_split(path: Path, names: dict[str, Sequence[object]]) -> None:
-    """Writes which sample is in which split, as CSV with the columns ``sample`` and ``split``.
-
-    Args:
-        path: The file.
-        names: Name of each sample, by split.
-    """
-    import pyarrow as pa
-    from pyarrow import csv
-
-    samples = [str(name) for split in names for name in names[split]]
-    splits = [split for split in names for _ in names[split]]
-    csv.write_csv(pa.table({"sample": samples, "split": splits}), path)
 
 
 def _values(samples: Samples, name: str) -> NDArray[Any]:

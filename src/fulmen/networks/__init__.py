@@ -2,6 +2,7 @@
 
 from fulmen.networks.cnn import CNN
 from fulmen.networks.mlp import MLP
+from fulmen.networks.text import TextCNN, TextMLP
 from fulmen.networks.transfer import Transfer
 
-__all__ = ["CNN", "MLP", "Transfer"]
+__all__ = ["CNN", "MLP", "TextCNN", "TextMLP", "Transfer"]

@@ -52,7 +52,7 @@ class Task(nn.Module, ABC):
         with at("loss"):
             self._loss = self.default_loss if loss is None else loss
             self.criterion: nn.Module = build("losses", self._loss)
-        self.weighted_criterion: nn.Module | None = None
+        self._weighted: list[nn.Module] = []  # a list: its weights are the data's, not the model's
         self._metrics = list(self.default_metrics) if metrics is None else metrics
         self.metric_names = self._try_metrics()
 
@@ -134,9 +134,10 @@ class Task(nn.Module, ABC):
             logits: ``(N, num_outputs)``, as the network gives them.
             targets: As the data give them.
         """
-        weighted = self.training and self.weighted_criterion is not None
-        criterion = self.weighted_criterion if weighted else self.criterion
-        return criterion(*self.align(logits, targets))  # type: ignore[misc, no-any-return]
+        if not (self.training and self._weighted):
+            return self.criterion(*self.align(logits, targets))  # type: ignore[no-any-return]
+        logits = logits if logits.dtype == torch.float64 else logits.float()  # weights have the logits' precision
+        return self._weighted[0].to(logits)(*self.align(logits, targets))  # type: ignore[no-any-return]
 
     def class_weights(self, counts: Tensor) -> dict[str, Any]:
         """The option of the loss that makes every class weigh the same in sum, and its value.
@@ -149,27 +150,40 @@ class Task(nn.Module, ABC):
         """
         raise ConfigError(f"balance: targets of a {self.name} task are no classes; leave it out")
 
-    def weigh(self, counts: Tensor) -> None:
+    def weigh(self, counts: Tensor | None) -> None:
         """Lets samples of rare classes weigh more in the loss of training; validation and test stay as they are.
 
         Args:
-            counts: ``(C,)`` training samples of each class, each at least 1.
+            counts: ``(C,)`` training samples of each class; ``None`` where the data do not know.
 
         Raises:
-            ConfigError: If the loss takes no such weights, or was given some.
+            ConfigError: If the targets are no classes, or the loss takes no such weights, or was given some.
+            DataError: If a class has no sample.
         """
+        counts = torch.ones(len(self.class_names)) if counts is None and self.name == "regression" else counts
+        if counts is None:
+            raise ConfigError(f"balance: class_weights needs targets that are classes, not {self.name} ones")
+        missing = [name for name, count in zip(self.class_names, counts.tolist(), strict=True) if not count]
+        if missing:
+            raise DataError(f"balance: class {missing[0]!r} has no training sample to weigh")
         [(option, value)] = self.class_weights(counts).items()
-        name, given = read("losses", self._loss) if isinstance(self._loss, str | dict) else (type(self._loss), {})
-        if option in given:
+        name = read("losses", self._loss)[0] if isinstance(self._loss, str | dict) else type(self._loss).__name__
+        given = read("losses", self._loss)[1] if isinstance(self._loss, str | dict) else {}
+        if option in given or getattr(self.criterion, option, None) is not None:
             raise ConfigError(f"balance: class_weights: the loss was given {option!r} too; leave one of them out")
+        if not isinstance(self._loss, str | dict):
+            raise ConfigError(
+                f"balance: class_weights needs a loss by its name (such as {self.default_loss}), not an object of "
+                f"{name}; write `balance: sampler`"
+            )
         with at("loss"):
-            made = build("losses", self._loss, **{option: value}) if isinstance(self._loss, str | dict) else None
+            made = build("losses", self._loss, **{option: value})
         if getattr(made, option, None) is None:
             raise ConfigError(
                 f"balance: class_weights needs a loss with the option {option!r} (such as {self.default_loss}), which "
                 f"{name!r} lacks; write `balance: sampler`"
             )
-        self.weighted_criterion = made
+        self._weighted = [made]
 
     @abstractmethod
     def example(self) -> tuple[Tensor, Tensor]:

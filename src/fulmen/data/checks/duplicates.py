@@ -1,0 +1,102 @@
+"""Samples that occur more than once: in two splits, under two labels, in one split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+
+from fulmen.data.checks.listing import PLACES, Listing, Rows
+from fulmen.data.findings import Finding, Severity
+from fulmen.data.splits import SPLITS
+
+Noun = Literal["image", "text", "row"]
+MUCH = 0.5
+"""Where so much of a split was seen in training, its scores mean nothing: an error."""
+FEW = 0.01
+"""Fewer equal rows than this share are only noted: values may be equal by chance."""
+_NAMES = {"train": "training", "val": "validation", "test": "test"}
+_APART = "remove one of each pair; samples that belong together stay on one side by `split_by: {group: COLUMN}`"
+
+
+def repeats(listing: Listing, first: Rows, noun: Noun, near: bool = False) -> Iterator[Finding]:
+    """What is to be said of copies.
+
+    Rows of numbers and categories may be equal by chance. Where many training rows are, copies in other splits are
+    what is to be expected, and no leak.
+
+    Args:
+        listing: All samples: those of training first, then validation, then test.
+        first: ``(N,)`` the first sample that each is a copy of; its own number if it is none.
+        noun: What a sample is called.
+        near: Whether they are nearly, not exactly, the same.
+    """
+    copies = np.flatnonzero(first != np.arange(len(listing)))
+    if not len(copies):
+        return
+    inside = listing.splits[first[copies]] == listing.splits[copies]
+    train = listing.rows("train")
+    usual = float(np.isin(train, copies).mean()) if len(train) else 0.0
+    for split in ("val", "test"):
+        leaked = copies[~inside & (listing.splits[copies] == SPLITS.index(split))]
+        yield from _leak(listing, first, leaked, split, noun, near, usual)
+    yield from _disputed(listing, first, copies, noun, near, usual)
+    yield from _within(listing, first, copies[inside], noun, near)
+
+
+def _leak(
+    listing: Listing, first: Rows, leaked: Rows, split: str, noun: Noun, near: bool, usual: float
+) -> Iterator[Finding]:
+    share = len(leaked) / max(len(listing.rows(split)), 1)
+    by_chance = noun == "row" and share <= max(2 * usual, FEW)
+    if not len(leaked) or (by_chance and usual > FEW):
+        return
+    severity: Severity = "note" if by_chance else "warning"
+    if share >= max(MUCH, 2 * usual) and not near:
+        severity = "error"
+    earlier = "training" if split == "val" else "earlier splits'"
+    earlier = "training" if (listing.splits[first[leaked]] == 0).all() else earlier
+    what = (
+        f"{len(leaked)} of {len(listing.rows(split))} {_NAMES[split]} {noun}s ({share:.1%}) "
+        f"{'nearly repeat' if near else 'repeat'} {earlier} {noun}s: scores look better than they are"
+    )
+    yield _finding(listing, first, leaked, "leak", severity, what, _APART)
+
+
+def _disputed(
+    listing: Listing, first: Rows, copies: Rows, noun: Noun, near: bool, usual: float
+) -> Iterator[Finding]:
+    labels = listing.labels
+    if labels is None:
+        return
+    disputed = copies[labels[copies] != labels[first[copies]]]
+    if not len(disputed):
+        return
+    by_chance = noun == "row" and (usual > FEW or len(disputed) < FEW * len(listing))
+    what = f"{len(disputed)} {noun}s have another label than {'nearly ' if near else ''}the same {noun} elsewhere"
+    where = tuple(
+        f"{listing.place(i)} ({listing.label(i)}) = {listing.place(first[i])} ({listing.label(first[i])})"
+        for i in disputed[:PLACES].tolist()
+    )
+    fix = "correct the label that is wrong, or remove both"
+    yield Finding("two_labels", "note" if by_chance else "warning", what, where, len(disputed), fix)
+
+
+def _within(listing: Listing, first: Rows, copies: Rows, noun: Noun, near: bool) -> Iterator[Finding]:
+    if not len(copies):
+        return
+    counts = [(split, int((listing.splits[copies] == SPLITS.index(split)).sum())) for split in listing.present]
+    where = ", ".join(f"{count} {_NAMES[split]}" for split, count in counts if count)
+    what = f"{where} {noun}s are {'nearly ' if near else ''}the same as another in their split"
+    severity: Severity = "note" if noun == "row" else "warning"
+    fix = "keep one of each, unless they are meant to count more than once"
+    name = "near_duplicates" if near else "duplicates"
+    yield _finding(listing, first, copies, name, severity, what, fix)
+
+
+def _finding(
+    listing: Listing, first: Rows, rows: Rows, check: str, severity: Severity, what: str, fix: str
+) -> Finding:
+    where = tuple(f"{listing.place(i)} = {listing.place(int(first[i]))}" for i in rows[:PLACES].tolist())
+    return Finding(check, severity, what, where, len(rows), fix)
