@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ def test_config_runs(cli: Cli, path: Path, tmp_path: Path) -> None:
     options: list[object] = ["--trainer.max_epochs", 2]
     if path.stem == "ants_bees_transfer":
         options += own_images(tmp_path)
+    if path.stem in OWN_TEXTS:
+        options += OWN_TEXTS[path.stem](tmp_path)
     if path.stem == "fashion_mnist_cnn":
         options += ["--data.download", "false"]
     result = cli("fit", "--config", path, *options)
@@ -62,6 +65,46 @@ def own_images(folder: Path) -> list[object]:
     ]
 
 
+def texts(count: int = 60) -> list[tuple[str, bool]]:
+    """Sentences, and whether they are good."""
+    rng = np.random.default_rng(0)
+    words = ["the film", "a story", "of love", "told in an hour", "so it is"]
+    return [(f"{rng.choice(words)} {('bad', 'good')[i % 2]} {rng.choice(words)}", i % 2 == 1) for i in range(count)]
+
+
+def own_sst2(folder: Path) -> list[object]:
+    """Three tables without names of columns."""
+    options: list[object] = []
+    for split in ("train", "val", "test"):
+        path = folder / f"{split}.tsv"
+        path.write_text("".join(f"{text}\t{int(good)}\n" for text, good in texts()))
+        options += [f"--data.{split}", path]
+    return options
+
+
+def own_sms(folder: Path) -> list[object]:
+    """A table whose quotes are no quotes."""
+    lines = ["Label\tSMS", *(f'{("ham", "spam")[good]}\t"{text}' for text, good in texts())]
+    (folder / "sms").write_text("\n".join(lines) + "\n")
+    return ["--data.train", folder / "sms"]
+
+
+def own_folders(folder: Path) -> list[object]:
+    """One file a text."""
+    for i, (text, good) in enumerate(texts()):
+        path = folder / "texts" / ("bad", "good")[good] / f"{i}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return ["--data.train", folder / "texts"]
+
+
+OWN_TEXTS: dict[str, Callable[[Path], list[object]]] = {
+    "sst2_text_cnn": own_sst2,
+    "sms_spam_text_mlp": own_sms,
+    "text_folders_cnn": own_folders,
+}
+
+
 def scores(folder: Path, stage: str = "test") -> dict[str, float]:
     found: dict[str, float] = json.loads((folder / f"{stage}_metrics.json").read_text())
     return found
@@ -94,3 +137,17 @@ def test_ants_and_bees(cli: Cli, tmp_path: Path) -> None:
     assert yaml.safe_load(path.read_text())["trainer"]["max_epochs"] == 5
     assert cli("fit", "--config", path, "--data.root", images, "--model.weights", weights).code == 0
     assert scores(tmp_path / "runs" / path.stem / "version_0", "val")["val/accuracy"] >= 0.94
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA.is_dir(), reason="the real data are not here")
+@pytest.mark.parametrize(
+    ("name", "metric", "least"), [("sst2_text_cnn", "accuracy", 0.78), ("sms_spam_text_mlp", "f1", 0.93)]
+)
+def test_real_texts(cli: Cli, name: str, metric: str, least: float, tmp_path: Path) -> None:
+    sst2 = DATA / "sst2" / "data" / "SST2"
+    options: list[object] = ["--data.train", DATA / "sms_spam" / "SMSSpamCollection"]
+    if name == "sst2_text_cnn":
+        options = ["--data.train", sst2 / "train.tsv", "--data.val", sst2 / "dev.tsv", "--data.test", sst2 / "test.tsv"]
+    assert cli("fit", "--config", ROOT / "configs" / f"{name}.yaml", *options).code == 0
+    assert scores(tmp_path / "runs" / name / "version_0")[f"test/{metric}"] >= least

@@ -3,6 +3,7 @@
 import copy
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -289,12 +290,38 @@ def test_regression_metrics_equal_those_of_everything_at_once() -> None:
     module = mlp(data)
     trainer = make_trainer()
     trainer.fit(module, data)
-    values, targets = outputs(module.network, data, "val")
+    raw, targets = outputs(module.network, data, "val")
+    train = data.training_targets()
+    assert train is not None
+    mean, scale = train.numpy().mean(), train.numpy().std()
+    values = raw * scale + mean
     logged = trainer.callback_metrics
-    assert logged["val/loss"].item() == pytest.approx(F.mse_loss(values.flatten(), targets).item(), rel=1e-5)
+    standardized = F.mse_loss(raw.flatten(), (targets - mean) / scale).item()
+    assert logged["val/loss"].item() == pytest.approx(standardized, rel=1e-5)
     assert logged["val/rmse"].item() == pytest.approx(F.mse_loss(values.flatten(), targets).sqrt().item(), rel=1e-5)
     assert logged["val/mae"].item() == pytest.approx(mean_absolute_error(targets, values.flatten()), rel=1e-5)
     assert logged["val/r2"].item() == pytest.approx(r2_score(targets, values.flatten()), rel=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", [{"name": "sgd", "lr": 0.1}, {"name": "adam", "lr": 0.01}])
+def test_large_targets_are_learned_in_their_own_units(optimizer: dict[str, object], tmp_path: Path) -> None:
+    """Prices of 200,000 +- 80,000: as they stand, no usual learning rate would reach them."""
+    inputs = torch.randn(400, 3, generator=torch.Generator().manual_seed(0))
+    prices = 200_000 + 80_000 * inputs @ torch.tensor([0.6, -0.6, 0.5])
+    data = ArrayData(inputs, prices, test_fraction=0)
+    module = MLPModule(
+        input_shape=[3], num_outputs=1, target_type="regression", hidden_features=[], optimizer=optimizer
+    )
+    trainer = make_trainer(max_epochs=20)
+    trainer.fit(module, data)
+    assert trainer.callback_metrics["val/r2"] > 0.99
+    assert trainer.callback_metrics["val/mae"] < 5_000
+    path = tmp_path / "m.ckpt"
+    trainer.save_checkpoint(path)
+    again = MLPModule.load_from_checkpoint(path)
+    normalized = data.normalize(inputs)
+    torch.testing.assert_close(again(normalized).flatten(), prices, atol=15_000, rtol=0)
+    torch.testing.assert_close(again.predict_step(normalized, 0)["prediction"], again(normalized))
 
 
 def test_multilabel_metrics_equal_those_of_everything_at_once() -> None:

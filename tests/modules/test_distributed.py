@@ -9,12 +9,14 @@ from lightning.pytorch import Trainer
 from pyarrow import csv
 from sklearn.metrics import accuracy_score, f1_score, log_loss, mean_absolute_error, r2_score, roc_auc_score
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from fulmen.callbacks import PredictionWriter
 from fulmen.core.errors import DataError
 from fulmen.core.registry import registry
 from fulmen.data import ArrayData
 from fulmen.data.base import BatchedDataset, TensorRows
+from fulmen.data.sampler import ShardedSampler
 from fulmen.modules import MLPModule
 
 pytestmark = pytest.mark.slow
@@ -52,7 +54,8 @@ def make_data(task: str = "multiclass", evaluated: int = EVALUATED, train: int =
 def make_module(data: ArrayData, **options: Any) -> MLPModule:
     torch.manual_seed(1)
     known = {name: getattr(data, name) for name in ("input_shape", "num_outputs", "class_names", "target_type")}
-    return MLPModule(hidden_features=[6], **known, **{"optimizer": {"name": "sgd", "lr": 0.05}, **options})
+    options = {"hidden_features": [6], "optimizer": {"name": "sgd", "lr": 0.05}, **options}
+    return MLPModule(**known, **options)
 
 
 def make_trainer(processes: int, **options: Any) -> Trainer:
@@ -87,6 +90,47 @@ def test_training_with_adam_and_a_schedule_equals_one_process() -> None:
     several, _ = trained(2, **options)
     for p, q in zip(several.parameters(), one.parameters(), strict=True):
         torch.testing.assert_close(p, q, rtol=0, atol=1e-5)
+
+
+def balanced(processes: int, task: str, balance: str) -> tuple[MLPModule, Split]:
+    data = make_data(task, batch_size=12 // processes, balance=balance)
+    module = make_module(data, hidden_features=[])
+    make_trainer(processes).fit(module, data)
+    return module, data
+
+
+@pytest.mark.parametrize(
+    ("task", "balance"), [("binary", "class_weights"), ("binary", "sampler"), ("multiclass", "sampler")]
+)
+def test_rare_classes_weigh_as_in_one_process(task: str, balance: str) -> None:
+    (one, _), (several, _) = (balanced(processes, task, balance) for processes in (1, 2))
+    for p, q in zip(several.parameters(), one.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=0, atol=1e-6)
+
+
+def test_every_process_has_the_class_weights_of_all_samples() -> None:
+    """Torch's weighted mean is that of each process's samples; their gradients are averaged."""
+    module, data = balanced(2, "multiclass", "class_weights")
+    linear = make_module(data, hidden_features=[]).network
+    counts = data.class_counts()
+    assert counts is not None
+    weights = counts.sum() / (3 * counts)
+    assert weights.max() > 1.5 * weights.min()
+    optimizer = torch.optim.SGD(linear.parameters(), lr=0.05)
+    for epoch in range(2):
+        shares = []
+        for rank in range(2):
+            sampler = ShardedSampler(data.datasets["train"], True, 0, 2, rank)  # type: ignore[arg-type]
+            sampler.set_epoch(epoch)
+            shares.append(list(sampler))
+        for step in range(4):
+            optimizer.zero_grad()
+            for rows in shares:
+                batch = data.datasets["train"].__getitems__(rows[step * 6 : step * 6 + 6])
+                (cross_entropy(linear(batch.inputs), batch.targets, weights) / 2).backward()  # type: ignore[arg-type]
+            optimizer.step()
+    for p, q in zip(module.network.parameters(), linear.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=0, atol=1e-6)
 
 
 def expected_metrics(task: str, module: MLPModule, data: ArrayData) -> dict[str, float]:

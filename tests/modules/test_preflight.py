@@ -1,10 +1,13 @@
 """What is said before the first training step."""
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import EarlyStopping as LightningEarlyStopping
+from sklearn.utils.class_weight import compute_class_weight
 from tests.modules.conftest import make_trainer
 from torch import Tensor, nn
 
@@ -247,3 +250,147 @@ def test_plain_loaders_are_left_alone() -> None:
     trainer = make_trainer(callbacks=[stop("val/loss")])
     trainer.fit(module, loader, loader)
     assert trainer.global_step == 2
+
+
+# Facts that only some data have
+
+
+class Worded(ArrayData):
+    """Data with a vocabulary."""
+
+    extra_facts = ("vocabulary_size", "categories")
+    advice = {"vocabulary_size": "take a module for texts"}  # noqa: RUF012
+    vocabulary_size = 7
+    categories: list[int] = []  # noqa: RUF012
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(torch.randn(40, 4), torch.arange(40) % 3, batch_size=8)
+        for name, value in options.items():
+            setattr(self, name, value)
+
+
+class Knowing(SupervisedModule):
+    """A model that takes such facts."""
+
+    def __init__(self, vocabulary_size: int | None = None, categories: Any = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
+    def build_network(self) -> nn.Module:
+        return nn.Linear(4, 3)
+
+
+class Forgetful(SupervisedModule):
+    """A model that takes none of them."""
+
+    def build_network(self) -> nn.Module:
+        return nn.Linear(4, 3)
+
+
+@pytest.mark.parametrize(
+    ("data", "given", "message"),
+    [
+        ({}, {}, "vocabulary_size: Worded has 7, Knowing was given None; pass vocabulary_size=data.vocabulary_size"),
+        ({}, {"vocabulary_size": 8}, "vocabulary_size: Worded has 7, Knowing was given 8"),
+        ({"categories": [3, 4]}, {"vocabulary_size": 7, "categories": [3]}, r"has \[3, 4\], Knowing was given \[3\]"),
+        ({}, {"vocabulary_size": 7, "categories": [3]}, r"categories: Worded has \[\], Knowing was given \[3\]"),
+    ],
+)
+def test_a_model_that_knows_something_else_of_the_data(data: Any, given: dict[str, Any], message: str) -> None:
+    made = Worded(**data)
+    with pytest.raises(ConfigError, match=message):
+        make_trainer().fit(Knowing(**given, **facts(made)), made)
+
+
+def test_a_model_that_cannot_take_a_fact() -> None:
+    data = Worded()
+    with pytest.raises(ConfigError, match=r"Worded has 7, Untrained takes no vocabulary_size; take a module for texts"):
+        make_trainer().fit(Untrained(**facts(data)), data)
+    data = Worded(vocabulary_size=0, categories=[3])
+    with pytest.raises(ConfigError, match=r"has \[3\], Forgetful takes no categories; take a model that does"):
+        make_trainer().fit(Forgetful(**facts(data)), data)
+
+
+def test_a_model_that_knows_the_data() -> None:
+    data = Worded(categories=[3, 4])
+    trainer = make_trainer()
+    trainer.fit(Knowing(vocabulary_size=7, categories=(3, 4), **facts(data)), data)
+    assert trainer.global_step > 0
+
+
+# Rare classes
+
+
+def imbalanced(**options: Any) -> ArrayData:
+    torch.manual_seed(3)
+    targets = torch.tensor([0] * 60 + [1] * 24 + [2] * 12)
+    options = {"batch_size": 16, "val_fraction": 0.25, "test_fraction": 0.0, **options}
+    return ArrayData(torch.randn(96, 4), targets, standardize=False, **options)
+
+
+def weighed(data: ArrayData, epochs: int = 2, **options: Any) -> tuple[MLPModule, Any]:
+    torch.manual_seed(1)
+    module = MLPModule(hidden_features=[], optimizer={"name": "sgd", "lr": 0.1}, **facts(data), **options)
+    trainer = make_trainer(max_epochs=epochs)
+    trainer.fit(module, data)
+    return module, trainer
+
+
+def by_hand(data: ArrayData, epochs: int = 2) -> tuple[nn.Linear, float]:
+    """The same training in plain torch, and the loss of validation without weights."""
+    torch.manual_seed(1)
+    linear = MLPModule(hidden_features=[], **facts(data)).network
+    weights = compute_class_weight("balanced", classes=np.arange(3), y=data.targets[data.datasets["train"].rows])  # type: ignore[attr-defined]
+    optimizer = torch.optim.SGD(linear.parameters(), lr=0.1)
+    loader: Any = data.train_dataloader()
+    for epoch in range(epochs):
+        loader.sampler.set_epoch(epoch)
+        for batch in loader:
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(linear(batch.inputs), batch.targets, torch.tensor(weights).float()).backward()
+            optimizer.step()
+    rows = data.datasets["val"].rows  # type: ignore[attr-defined]
+    with torch.no_grad():
+        return linear, float(nn.functional.cross_entropy(linear(data.inputs[rows]), data.targets[rows]))  # type: ignore[return-value]
+
+
+def test_class_weights_train_as_a_loop_in_plain_torch() -> None:
+    data = imbalanced(balance="class_weights")
+    module, trainer = weighed(data)
+    expected, loss = by_hand(data)
+    for p, q in zip(module.network.parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(p, q)
+    assert float(trainer.callback_metrics["val/loss"]) == pytest.approx(loss, rel=1e-5)  # not weighted
+    plain, _ = weighed(imbalanced())
+    assert not torch.allclose(next(plain.parameters()), next(module.parameters()))
+
+
+def test_class_weights_hold_when_a_training_resumes(tmp_path: Path) -> None:
+    whole, _ = weighed(imbalanced(balance="class_weights"), epochs=4)
+    _, trainer = weighed(imbalanced(balance="class_weights"))
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    data = imbalanced(balance="class_weights")
+    module = MLPModule(hidden_features=[], optimizer={"name": "sgd", "lr": 0.1}, **facts(data))
+    make_trainer(max_epochs=4).fit(module, data, ckpt_path=tmp_path / "a.ckpt", weights_only=True)
+    for p, q in zip(module.parameters(), whole.parameters(), strict=True):
+        torch.testing.assert_close(p, q)
+    restored = MLPModule.load_from_checkpoint(tmp_path / "a.ckpt")
+    plain = make_trainer().validate(restored, imbalanced(), verbose=False)
+    assert make_trainer().validate(restored, data, verbose=False) == plain
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true", "64-true"])
+def test_class_weights_in_the_trainers_precision(precision: Any) -> None:
+    data = imbalanced(balance="class_weights")
+    trainer = make_trainer(precision=precision)
+    trainer.fit(MLPModule(hidden_features=[4], **facts(data)), data)
+    assert torch.isfinite(trainer.callback_metrics["train/loss"])
+
+
+@pytest.mark.parametrize("balance", ["class_weights", "sampler"])
+@pytest.mark.parametrize("targets", [torch.rand(40), torch.eye(2).repeat(20, 1).long()], ids=["values", "labels"])
+def test_balance_without_classes_is_refused_before_training(balance: Any, targets: Tensor) -> None:
+    data = ArrayData(torch.randn(40, 4), targets, batch_size=8, balance=balance)
+    trainer = make_trainer()
+    with pytest.raises(ConfigError, match=r"balance: .*needs targets that are classes"):
+        trainer.fit(MLPModule(hidden_features=[4], **facts(data)), data)
+    assert trainer.global_step == 0

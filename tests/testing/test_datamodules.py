@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from fulmen import ArrayData, Batch, DigitsData, IrisData
+from fulmen.core.restoring import is_restoring
 from fulmen.data.base import TensorRows
 from fulmen.testing import check_datamodule
 from fulmen.testing.data_subject import DataModule
@@ -40,6 +42,25 @@ class Base(ArrayData):
 test_regression = check_datamodule("fulmen.data.DiabetesData", options={"batch_size": 64, "test_fraction": 0.0})
 
 
+class Words(Base):
+    """Texts as numbers of a vocabulary, as a data module of texts gives them.
+
+    Args:
+        **kwargs: Arguments of SupervisedDataModule.
+    """
+
+    extra_facts = ("vocabulary_size",)
+    vocabulary_size = 12
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.inputs = (self.inputs * 12).long()
+        self.standardize = False
+
+
+test_texts = check_datamodule(Words)
+
+
 class Foreign(LightningDataModule):
     """No data module of ours, but with its facts."""
 
@@ -59,6 +80,23 @@ def stating(**facts: Any) -> type[Base]:
                 setattr(self, name, value)
 
     return Broken
+
+
+def reading(**facts: Any) -> type[Words]:
+    """Texts whose facts are others."""
+
+    class Broken(Words):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            for name, value in facts.items():
+                setattr(self, name, value)
+
+    return Broken
+
+
+class FloatTokens(Words):
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        return batch._replace(inputs=batch.inputs.float())
 
 
 def giving(change: Callable[[Batch], Any]) -> type[Base]:
@@ -128,6 +166,62 @@ class ByProcess(TensorRows):
         return batch._replace(inputs=batch.inputs + float(os.getpid()))
 
 
+class Misnamed(Base):
+    def identity(self, split: str, rows: Tensor) -> list[object]:
+        return list(range(len(rows)))  # places in a batch
+
+
+class Forgetful(Base):
+    """Its split file names samples as nobody else does."""
+
+    def write_split(self, path: Path) -> None:
+        path.write_text("sample,split\n" + "".join(f"{i},{'train' if i else 'val'}\n" for i in range(40)))
+
+
+class FromFile(Base):
+    """It reads no file."""
+
+    def build_datasets(self) -> Any:
+        self.splitting = replace(self.splitting, by=None)
+        return super().build_datasets()
+
+
+class SameFold(Base):
+    def view(self, fold: int, folds: int) -> Any:
+        return super().view(0, folds)
+
+
+class LosingFolds(Base):
+    def view(self, fold: int, folds: int) -> Any:
+        view = super().view(fold, folds)
+        view.setup("fit")
+        view.datasets["train"] = TensorRows(self.inputs, self.targets, view.datasets["train"].rows[1:])
+        return view
+
+
+class OtherTest(Base):
+    def view(self, fold: int, folds: int) -> Any:
+        view = super().view(fold, folds)
+        view.splitting = replace(view.splitting, seed=fold + 1)
+        return view
+
+
+class Disturbed(Base):
+    def view(self, fold: int, folds: int) -> Any:
+        self.datasets.pop("val", None)
+        return super().view(fold, folds)
+
+
+class Relearning(Base):
+    """One that is restored learns anew, here from its own state."""
+
+    def build_datasets(self) -> Any:
+        parts = super().build_datasets()
+        if is_restoring():
+            parts["val"] = TensorRows(self.inputs + 1, self.targets, parts["val"].rows)
+        return parts
+
+
 class WorkersDiffer(Base):
     def build_datasets(self) -> Any:
         parts = super().build_datasets()
@@ -173,6 +267,9 @@ CASES: list[tuple[str, Any, str]] = [
     ("shapes", replaced(inputs=lambda x: x.double()), "torch.float64"),
     ("shapes", replaced(inputs=lambda x: x / 0), "NaN or infinite"),
     ("shapes", replaced(targets=lambda t: t[1:]), "not equally many"),
+    ("shapes", reading(vocabulary_size=3), "from 0 to vocabulary_size - 1 = 2"),
+    ("shapes", reading(input_shape=[2]), "give .N, L. with L from 1 to 2"),
+    ("shapes", FloatTokens, "tokens reach the network as torch.float32"),
     ("targets_in_range", replaced(targets=lambda t: t + 1), "train targets: .*out of range: 2"),
     ("batch_size", Fixed, "with batch_size 4 a batch holds 5"),
     ("splits_disjoint", Overlapping, "samples are in train and in val"),
@@ -182,9 +279,18 @@ CASES: list[tuple[str, Any, str]] = [
     ("training_shuffled", Unshuffled, "every epoch trains in the same order"),
     ("training_shuffled", GloballyShuffled, "different orders"),
     ("same_split", GlobalSplit, "holds other samples"),
+    ("split_file", Misnamed, "sample '0' in two splits"),
+    ("split_file", Forgetful, "disagree on"),
+    ("split_file", FromFile, "samples are elsewhere"),
+    ("folds", SameFold, "do not validate in exactly one"),
+    ("folds", LosingFolds, "of 40 samples"),
+    ("folds", OtherTest, "other test samples"),
+    ("folds", Disturbed, "changed the data's own split"),
     ("workers", WorkersDiffer, "two worker processes give other val batches"),
     ("state_dict", Unsafe, "refused by safe loading"),
     ("state_dict", Deaf, "gives other batches"),
+    ("state_dict", Relearning, "made while a checkpoint is restored"),
+    ("trainer_runs", reading(vocabulary_size=2), "a training with it fails"),
     ("trainer_runs", stating(input_shape=[4]), "a training with it fails"),
     ("no_global_state", GlobalSplit, "torch's random numbers"),
     ("pickle", Lambda, "cannot be pickled"),
@@ -208,9 +314,17 @@ def test_another_data_module_with_the_facts_passes(name: str) -> None:
     assert run_check(CHECKS[name], DataModule("datamodule", Both)) is None
 
 
-@pytest.mark.parametrize("name", ["batch_size", "workers"])
+@pytest.mark.parametrize("name", ["batch_size", "workers", "split_file", "folds"])
 def test_what_it_does_not_have_is_not_checked(name: str) -> None:
     assert run_check(CHECKS[name], DataModule("datamodule", Foreign))
+
+
+def test_facts_that_no_model_takes_are_skipped() -> None:
+    class Odd(Base):
+        extra_facts = ("moon_phase",)
+        moon_phase = 3
+
+    assert run_check(CHECKS["trainer_runs"], DataModule("datamodule", Odd)) == "no model of Fulmen takes moon_phase"
 
 
 def test_the_second_import_leaves_no_class_behind() -> None:

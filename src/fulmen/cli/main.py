@@ -36,6 +36,7 @@ COMMANDS = {
     "validate": Command("score a checkpoint on the validation data", "fulmen.cli.run:run"),
     "test": Command("score a checkpoint on the test data", "fulmen.cli.run:run"),
     "predict": Command("write a table of predictions", "fulmen.cli.run:run"),
+    "check": Command("say what is wrong with the data of a config, where, and how to mend it", "fulmen.cli.check:run"),
     "augment": Command(
         "show what augmentations do, as a sheet of images or a table of texts", "fulmen.cli.augment:run"
     ),
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; ``None`` takes those of the process.
 
     Returns:
-        The exit code: 0, or 2 for a mistake in the config or the command.
+        The exit code: 0, or 2 for a mistake in the config or the command; `check` ends with 1 if the data have errors.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     program = Path(sys.argv[0]).stem

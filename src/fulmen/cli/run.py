@@ -19,6 +19,7 @@ import fulmen.data
 import fulmen.modules
 from fulmen.callbacks import Checkpoint, EarlyStopping, PredictionWriter, ProgressBar, SplitWriter
 from fulmen.cli import restore, runs
+from fulmen.cli.check import CheckBeforeFit, before_fit
 from fulmen.cli.invocation import Invocation
 from fulmen.cli.messages import argument_names, first_cause
 from fulmen.cli.parser import FulmenParser
@@ -107,6 +108,12 @@ class FulmenCLI(LightningCLI):
             help="Where metrics are written; auto: CSV, and TensorBoard where it is installed; null: nowhere.",
         )
         parser.add_argument("--test_after_fit", type=bool, default=True, help="Score the best model when fit ends.")
+        parser.add_argument(
+            "--check",
+            type=CheckBeforeFit,
+            default="stop",
+            help="What errors in the data do to fit: stop it, or are only reported; skip does not look.",
+        )
         parser.add_argument(
             "--output", type=str | None, default=None, help="File for predict's table, .csv or .parquet."
         )
@@ -240,6 +247,15 @@ class FulmenCLI(LightningCLI):
         return self.checkpoint_file.parent.parent / "predictions.csv"
 
     # Running
+
+    def before_fit(self) -> None:
+        """Looks at the data, before the processes of other devices are started; leaves no empty run folder."""
+        try:
+            before_fit(self.datamodule, self._section.check, self.invocation)
+        except FulmenError:
+            if self.run_folder is not None and self.run_folder.is_dir() and not any(self.run_folder.iterdir()):
+                self.run_folder.rmdir()
+            raise
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:

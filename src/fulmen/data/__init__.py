@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fulmen.data.datasets import DatasetData
     from fulmen.data.image_table import ImageTableData
     from fulmen.data.images import ImageFolderData
+    from fulmen.data.tables import TabularData
     from fulmen.data.texts import TextData
     from fulmen.data.torchvision_sets import TorchvisionData
     from fulmen.data.toy import (
@@ -31,6 +32,7 @@ _MODULES = {
     "datasets": "DatasetData",
     "image_table": "ImageTableData",
     "images": "ImageFolderData",
+    "tables": "TabularData",
     "texts": "TextData",
     "torchvision_sets": "TorchvisionData",
     "toy": "BlobsData BreastCancerData DiabetesData DigitsData IrisData MoonsData SpiralsData WineData",
@@ -50,6 +52,7 @@ __all__ = [
     "MoonsData",
     "SpiralsData",
     "SupervisedDataModule",
+    "TabularData",
     "TextData",
     "TorchvisionData",
     "WineData",

@@ -311,15 +311,16 @@ class SupervisedDataModule(LightningDataModule):
         targets = self._train_classes()
         return None if targets is None else torch.bincount(targets, minlength=len(self.class_names or [0, 1]))
 
-    def _train_classes(self) -> Tensor | None:
-        if self.target_type not in ("multiclass", "binary"):
-            return None
+    def training_targets(self) -> Tensor | None:
+        """The targets of the training split, ``(N,)`` or ``(N, K)``; ``None`` where the data set does not hold them."""
         dataset: Any = self.datasets["train"]
         targets: Tensor | None = getattr(dataset, "targets", None)
         rows = getattr(dataset, "rows", None)
-        if targets is None:
-            return None
-        return (targets if rows is None else targets[rows]).long()
+        return targets if targets is None or rows is None else targets[rows]
+
+    def _train_classes(self) -> Tensor | None:
+        targets = self.training_targets() if self.target_type in ("multiclass", "binary") else None
+        return None if targets is None else targets.long()
 
     def _sample_weights(self) -> Tensor | None:
         """Weights of the training samples with which every class is drawn equally often."""

@@ -34,7 +34,7 @@ class Column:
         why: Why it is ignored; else what it holds.
         missing: Rows without a value.
         distinct: Different values.
-        numeric: Whether the values are numbers (also where the kind is ``category``).
+        numeric: Whether the values are numbers (also of a ``category``, so that 1.0 is 1).
     """
 
     name: str
@@ -93,7 +93,7 @@ def infer_column(name: str, values: pa.ChunkedArray, kind: Kind | None = None) -
         missing = len(numbers) - len(found)
         distinct = _count_distinct(found)
         looks, why = _of_numbers(found, distinct, missing)
-        if _is_boolean(values):
+        if _is(values, "boolean"):
             looks, why = ("boolean", why) if looks == "number" else (looks, why)
     else:
         missing = values.null_count
@@ -104,7 +104,8 @@ def infer_column(name: str, values: pa.ChunkedArray, kind: Kind | None = None) -
         looks, why = "ignore", "one value in all rows"
     if kind is not None and kind != looks:
         looks, why = kind, "as `types` says"
-    return Column(name, looks, why, missing, distinct, numbers is not None)
+    as_written = kind == "category" and _is(values, "string")  # 01 is not 1
+    return Column(name, looks, why, missing, distinct, numbers is not None and not as_written)
 
 
 def _of_numbers(found: NDArray[np.float64], distinct: int, missing: int) -> tuple[Kind, str]:
@@ -116,8 +117,12 @@ def _of_numbers(found: NDArray[np.float64], distinct: int, missing: int) -> tupl
         if dense:
             return "ignore", "an identifier: whole numbers, each once"
         if distinct <= FEW and distinct < len(found):
-            return "category", f"whole numbers {low:g} to {high:g}"
-    return "number", f"{low:g} to {high:g}"
+            return "category", f"whole numbers {_show(low)} to {_show(high)}"
+    return "number", f"{_show(low)} to {_show(high)}"
+
+
+def _show(number: float) -> str:
+    return f"{number:,.0f}" if number.is_integer() and abs(number) < 1e15 else f"{number:.4g}"
 
 
 def _of_others(values: pa.ChunkedArray) -> tuple[Kind, str, int]:
@@ -222,10 +227,10 @@ def _plain_time(kind: Any) -> Any:
     return pa.timestamp("us", tz=kind.tz if pa.types.is_timestamp(kind) else None)
 
 
-def _is_boolean(values: pa.ChunkedArray) -> bool:
+def _is(values: pa.ChunkedArray, kind: Literal["boolean", "string"]) -> bool:
     import pyarrow as pa
 
-    return bool(pa.types.is_boolean(values.type))
+    return bool(pa.types.is_boolean(values.type) if kind == "boolean" else pa.types.is_string(values.type))
 
 
 def _count_distinct(values: NDArray[Any]) -> int:

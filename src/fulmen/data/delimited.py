@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv as python_csv
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fulmen.core.errors import DataError
-from fulmen.data.encoding import open_bytes
+from fulmen.data.encoding import open_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,7 +99,7 @@ class Delimited:
     @contextmanager
     def _rows(self, strict: bool) -> Iterator[Any]:
         """The rows as Python's own reader gives them, which knows the number of the line."""
-        with io.TextIOWrapper(open_bytes(self.path), self.encoding, newline="") as file:
+        with open_text(self.path, self.encoding) as file:
             yield python_csv.reader(
                 file,
                 delimiter=self.separator,

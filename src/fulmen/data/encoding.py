@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import io
 import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import IO
-
-from lightning.pytorch.utilities import rank_zero_info
 
 from fulmen.core.errors import DataError
 
@@ -35,6 +34,16 @@ def open_bytes(path: Path) -> IO[bytes]:
 
         return gzip.open(path)  # type: ignore[return-value]
     return path.open("rb")
+
+
+def open_text(path: Path, encoding: str, errors: str = "strict") -> io.TextIOWrapper:
+    """Opens a text file to read, line ends as they are; unpacked where it ends in ``.gz``.
+
+    Raises:
+        LookupError: If there is no such encoding.
+    """
+    codecs.lookup(encoding)  # before a file is open
+    return io.TextIOWrapper(open_bytes(path), encoding, errors=errors, newline="")
 
 
 def find_encoding(path: Path) -> str:
@@ -65,6 +74,8 @@ def _find(path: Path, _size: int, _modified: int) -> str:
     if wrong is None:
         return "utf-8"
     guess = guess_encoding(wrong, str(path))
+    from lightning.pytorch.utilities import rank_zero_info
+
     rank_zero_info(f"{path} is not UTF-8; it is read as {guess} (if letters look wrong, set `encoding`)")
     return guess
 

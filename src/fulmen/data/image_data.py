@@ -142,8 +142,13 @@ class ImageData(SupervisedDataModule):
 
     def normalize(self, inputs: Tensor) -> Tensor:
         """uint8 ``(N, C, H, W)`` to floats of the mean and standard deviation that were given."""
-        mean, std = (torch.tensor(v, device=inputs.device).view(-1, 1, 1) for v in (self.mean, self.std))
-        return inputs.float().div_(255).sub_(mean).div_(std)
+        scale = [1 / (255 * std) for std in self.std]
+        shift = [-mean / std for mean, std in zip(self.mean, self.std, strict=True)]
+        # as large as an image, and in its memory format: to broadcast 3 numbers takes the CPU 4 times as long
+        scales, shifts = (torch.empty_like(inputs[:1], dtype=torch.float32) for _ in range(2))
+        for plane in range(self.channels):
+            scales[:, plane], shifts[:, plane] = scale[plane], shift[plane]
+        return inputs.float().mul_(scales).add_(shifts)
 
     def _split(self, listed: Listed, restored: bool) -> dict[str, ImageFiles]:
         labels = listed.targets.numpy() if self.target_type in ("multiclass", "binary") else None

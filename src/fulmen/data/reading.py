@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import zlib
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fulmen.core.errors import DataError, nearest, unknown
 from fulmen.data.delimited import Delimited, check_names
-from fulmen.data.encoding import find_encoding, open_bytes
+from fulmen.data.encoding import find_encoding, open_bytes, open_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -136,7 +135,7 @@ def _kind(path: Path, separator: str | None) -> str:
 
 def _sniff(path: Path, encoding: str) -> str:
     """The separator that the first lines hold equally often; a tab where there is none."""
-    with io.TextIOWrapper(open_bytes(path), encoding) as file:
+    with open_text(path, encoding) as file:
         lines = [line for line in islice(file, 20) if line.strip()]
     marks = [mark for mark in "\t;,|" if all(mark in line for line in lines)]
     even = [mark for mark in marks if len({line.count(mark) for line in lines}) == 1]
@@ -173,7 +172,7 @@ def _read_json(path: Path, encoding: str | None) -> pa.Table:
         with open_bytes(path) as file:
             is_list = file.read(64).lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"[")
         if is_list:
-            with io.TextIOWrapper(open_bytes(path), encoding) as text:
+            with open_text(path, encoding) as text:
                 return pa.Table.from_pylist(json.load(text))
         with pa.input_stream(str(path), compression="detect") as stream:
             source = stream if encoding == "utf-8" else pa.transcoding_input_stream(stream, encoding, "utf-8")
@@ -183,7 +182,7 @@ def _read_json(path: Path, encoding: str | None) -> pa.Table:
 
 
 def _bad_json_line(path: Path, encoding: str) -> str:
-    with io.TextIOWrapper(open_bytes(path), encoding, errors="replace") as file:
+    with open_text(path, encoding, errors="replace") as file:
         for number, line in enumerate(file, 1):
             try:
                 good = not line.strip() or isinstance(json.loads(line), dict)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -39,12 +39,14 @@ class TargetRules:
     class_names: list[str] | None = None
     label_separator: str | None = None
 
-    def learn(self, values: Values) -> dict[str, object]:
-        """The task and the classes of the training split: ``target_type``, ``class_names``, ``num_outputs``, ``why``, and
-        ``cells``: how each class is written in the table.
+    def learn(self, values: Values) -> dict[str, Any]:
+        """What the targets of the training split are.
 
         Args:
             values: The targets of the training split, none of them missing.
+
+        Returns:
+            ``target_type`` and ``why``, ``num_outputs``, ``class_names``, and ``cells``: how each class is written.
 
         Raises:
             DataError: If they are not targets of the task that is asked for.
@@ -96,20 +98,18 @@ class TargetRules:
         numbers = [str(i) for i in range(len(given))]
         return list(given), numbers if set(found) <= set(numbers) - set(given) else list(given)
 
-    def encode(
-        self, values: Values, target_type: TargetType, cells: list[str] | None, describe: Callable[[int], str]
-    ) -> Tensor:
+    def encode(self, values: Values, learned: Mapping[str, Any], describe: Callable[[int], str]) -> Tensor:
         """Targets of any rows: ``(N,)`` int64 classes, ``(N, L)`` int64 labels, float32 ``(N,)`` or ``(N, K)`` numbers.
 
         Args:
             values: The target columns, none of them missing (with ``label_separator``, an empty cell has no label).
-            target_type: As learned.
-            cells: As learned.
+            learned: What :meth:`learn` gave.
             describe: What messages call a row.
 
         Raises:
             DataError: If a value is no class that was learned, or no number.
         """
+        target_type, cells = learned["target_type"], learned["cells"]
         if target_type == "regression" or len(values) > 1:
             numbers = np.stack([_numbers(name, column, describe) for name, column in values.items()], axis=1)
             if target_type == "regression":
@@ -122,7 +122,6 @@ class TargetRules:
                 )
             return torch.from_numpy(numbers.astype(np.int64))
         column = next(iter(values.values()))
-        assert cells is not None
         if self.label_separator is not None:
             return _labels(column, self.label_separator, cells, describe)
         keys, indices = category_keys(column, numeric=as_numbers(column) is not None)

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from fulmen.core.batch import Batch
-from fulmen.core.errors import ConfigError, DataError, nearest
+from fulmen.core.errors import ConfigError, DataError
 from fulmen.data.base import BatchedDataset, SupervisedDataModule, TargetType
-from fulmen.data.columns import Kind, check_kinds, describe, infer_column
-from fulmen.data.preprocessing import cardinality, encode_categories, encode_numbers, learn, width
+from fulmen.data.columns import KINDS, Column, Kind, check_kinds, describe, infer_column
+from fulmen.data.preprocessing import cardinality, learn, width
 from fulmen.data.reading import MISSING
-from fulmen.data.splits import check_split
-from fulmen.data.splitting import Rows, Samples, write_split
-from fulmen.data.table_files import TableFiles, TableRows
+from fulmen.data.split_files import write_split
+from fulmen.data.splits import SPLITS, check_split
+from fulmen.data.splitting import Rows, Samples
+from fulmen.data.table_files import StackedTables
+from fulmen.data.table_rows import TableRows, encode
 from fulmen.data.table_targets import TargetRules, missing_targets, stratum
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from fulmen.data.columns import Column
+LABELLED = SPLITS
+"""The splits whose rows have targets."""
 
 
 class TabularData(SupervisedDataModule):
@@ -117,130 +115,193 @@ class TabularData(SupervisedDataModule):
         self.category_encoding = category_encoding
         self.min_frequency, self.max_categories, self.missing = min_frequency, max_categories, list(missing)
         as_text = [name for name, kind in self.types.items() if kind == "category"]
-        self.files = TableFiles(
-            {"train": train, "val": val, "test": test, "predict": predict},
-            {"separator": separator, "quoting": quoting, "encoding": encoding, "header": header, "missing": missing},
-            as_text=as_text if id_column is None else [*as_text, id_column],
-        )
+        self.paths = {"train": train, "val": val, "test": test, "predict": predict}
+        self.reading = {
+            "separator": separator,
+            "quoting": quoting,
+            "encoding": encoding,
+            "header": header,
+            "missing": missing,
+            "as_text": as_text if id_column is None else [*as_text, id_column],
+        }
         self.columns: list[Column] = []
+        self._tables: StackedTables | None = None  # until the rows are encoded
+        self._starts: dict[str, NDArray[np.int64]] = {}
+        self._built: set[str] = set()
         self._stage = ""
         self._prepare()
 
     def _prepare(self) -> None:
         """Learns, where nothing is learned yet; states the facts."""
         if not self.learned:
-            self.files.read(("train", "val", "test"))
-            self._check_columns()
-            self.learned = self._learn(self._split()["train"])
+            self._tables = self._read(LABELLED)
+            self._check_names(self._tables)
+            self.learned = self._learn(self._tables, self._split(self._tables)["train"])
         self._state_facts()
 
+    def _read(self, splits: Collection[str]) -> StackedTables:
+        return StackedTables({s: Path(p) for s, p in self.paths.items() if s in splits and p is not None}, self.reading)
+
     def _state_facts(self) -> None:
-        learned = self.learned
+        learned, columns = self.learned, self.learned["columns"]
         if learned["target"] != self.target:
             raise ConfigError(f"target: {self.target} is given, the checkpoint was trained on {learned['target']}")
         self.target_type, self.class_names = learned["target_type"], learned["class_names"]
-        self.num_outputs, self.category_encoding = learned["num_outputs"], learned["category_encoding"]
-        codes = [cardinality(column) for column in learned["columns"] if column["kind"] == "category"]
-        numbers = sum(width(column) for column in learned["columns"] if column["kind"] != "category")
-        embedded = self.category_encoding == "embedding"
+        self.num_outputs = learned["num_outputs"]
+        codes = [cardinality(column) for column in columns if column["kind"] == "category"]
+        numbers = sum(width(column) for column in columns if column["kind"] != "category")
+        embedded = learned["category_encoding"] == "embedding"
         self.categories = (codes or None) if embedded else None
-        self.input_shape = [numbers + (len(codes) if embedded else sum(count - 1 for count in codes))]
+        self._one_hot = [] if embedded else codes
+        self.input_shape = [numbers + (len(codes) if embedded else sum(codes) - len(codes))]
 
     # Learning
 
-    def _check_columns(self) -> None:
-        table = self.files.table
-        for name in self.target if self.id_column is None else [*self.target, self.id_column]:
-            self.files.column(name)
-        check_kinds(self.types, table.column_names)
-        for name in self.target:
-            if name in self.types:
-                raise ConfigError(f"types: {name!r} is the target; use target_type")
+    def _check_names(self, tables: StackedTables) -> None:
+        tables.require(self.target if self.id_column is None else [*self.target, self.id_column])
+        check_kinds(self.types, tables.names)
+        twice = next((name for name in self.target if name in self.types), None)
+        if twice is not None:
+            raise ConfigError(f"types: {twice!r} is the target, whose kind is `target_type`")
 
-    def _split(self) -> Rows:
-        """The rows of each split, without those that have no target."""
-        table, targets = self.files.table, self._targets()
-        names = None if self.id_column is None else self._names(np.arange(table.num_rows))
-        labels = stratum(targets, self.rules)
-        rows = self.splitting(Samples(table.num_rows, labels, names, self.files.given(), self._values))
-        gaps = missing_targets(targets)
-        if gaps.any() and self.rules.label_separator is None:
-            if not self.drop_missing_target:
-                first = self.files.describe(int(np.flatnonzero(gaps)[0]))
-                raise DataError(
-                    f"target: {int(gaps.sum())} rows have none, the first is {first}; fill them in, or set "
-                    "`drop_missing_target: true`"
-                )
-            rows = {split: found[~gaps[found]] for split, found in rows.items()}
-        check_split(rows, None, [])
-        return rows
+    def _split(self, tables: StackedTables) -> Rows:
+        """The rows of each split, ascending, without those that have no target."""
+        targets = {name: tables.column(name) for name in self.target}
+        names = None if self.id_column is None else self._identities(tables, np.arange(len(tables)))
+        rows = self.splitting(
+            Samples(
+                len(tables),
+                stratum(targets, self.rules),
+                names,
+                tables.given(),
+                lambda name: np.asarray(tables.column(name).to_numpy()),
+            )
+        )
+        kept = {split: np.sort(found) for split, found in self._with_target(tables, rows).items()}
+        check_split(kept, None, [])
+        return kept
 
-    def _targets(self) -> dict[str, pa.ChunkedArray]:
-        return {name: self.files.column(name) for name in self.target}
+    def _with_target(self, tables: StackedTables, rows: Rows) -> Rows:
+        gaps = missing_targets({name: tables.column(name) for name in self.target})
+        if not gaps.any() or self.rules.label_separator is not None:
+            return rows
+        if not self.drop_missing_target:
+            raise DataError(
+                f"target: {int(gaps.sum())} rows have none, the first is {tables.describe(int(gaps.argmax()))}; fill "
+                "them in, or set `drop_missing_target: true`"
+            )
+        return {split: found[~gaps[found]] for split, found in rows.items()}
 
-    def _values(self, name: str) -> NDArray[Any]:
-        """A column to split by."""
-        values = self.files.column(name)
-        return np.asarray(values.to_numpy())
+    def _identities(self, tables: StackedTables, rows: NDArray[np.int64]) -> list[str] | None:
+        if self.id_column is None:
+            return None
+        values = tables.take(self.id_column, rows)
+        if values.null_count:
+            first = tables.describe(int(rows[values.index(None).as_py()]))
+            raise DataError(f"id_column: {values.null_count} rows have no {self.id_column!r}, the first is {first}")
+        return [str(value) for value in values.to_pylist()]
 
-    def _names(self, rows: NDArray[np.int64]) -> list[str]:
-        assert self.id_column is not None
-        return [str(value) for value in self.files.column(self.id_column).take(rows).to_pylist()]
+    def _learn(self, tables: StackedTables, rows: NDArray[np.int64]) -> dict[str, Any]:
+        targets = {name: tables.take(name, rows) for name in self.target}
+
+        def describe_row(i: int) -> str:
+            return tables.describe(int(rows[i]))
+
+        found = self.rules.learn(targets)
+        if found["class_names"] and found["target_type"] != "multilabel":
+            codes = self.rules.encode(targets, found, describe_row).numpy()
+            check_split({"train": np.arange(len(codes))}, codes, found["class_names"])
+        self.columns, columns = [], []
+        for name in tables.names:
+            if name in self._unused():
+                continue
+            values = tables.take(name, rows)
+            column = infer_column(name, values, self.types.get(name))
+            self.columns.append(column)
+            if column.kind != "ignore":
+                limits = self.min_frequency, self.max_categories
+                columns.append(learn(column, values, self.missing, *limits, describe_row))
+        if not columns:
+            raise DataError(f"no column is left to learn from:\n{describe(self.columns)}")
+        return {**found, "target": self.target, "columns": columns, "category_encoding": self.category_encoding}
 
     def _unused(self) -> set[str]:
         """Columns that are no inputs: the target, names, and what says who trains."""
         by = self.splitting.by if isinstance(self.splitting.by, dict) else {}
         return {*self.target, *filter(None, (self.id_column, by.get("column"), by.get("group")))}
 
-    def _learn(self, rows: NDArray[np.int64]) -> dict[str, Any]:
-        targets = {name: values.take(rows) for name, values in self._targets().items()}
-        learned: dict[str, Any] = {"target": self.target, **self.rules.learn(targets)}
-        self.columns, columns = [], []
-        for name in self.files.table.column_names:
-            if name in self._unused():
-                continue
-            values = self.files.column(name).take(rows)
-            column = infer_column(name, values, self.types.get(name))
-            self.columns.append(column)
-            if column.kind != "ignore":
-                columns.append(
-                    learn(
-                        column,
-                        values,
-                        self.missing,
-                        self.min_frequency,
-                        self.max_categories,
-                        lambda i: self.files.describe(int(rows[i])),
-                    )
-                )
-        if not columns:
-            raise DataError(f"no column is left to learn from:\n{describe(self.columns)}")
-        return {**learned, "columns": columns, "category_encoding": self.category_encoding}
-
     # Data sets
 
     def setup(self, stage: str) -> None:
         """Reads what the stage needs, and shows at ``fit`` what the columns were taken for."""
         self._stage = stage or self._stage
-        needed = self._needed()
-        if not set(needed) <= self.files.encoded:
+        if not self._needed() <= self._built:
             self.datasets = {}
         super().setup(stage)
         if stage == "fit" and self.columns:
-            about = f"target {', '.join(self.target)}: {self.target_type} ({self.learned['why']})"
-            rank_zero_info(f"{describe(self.columns)}\n{about}")
+            about = f"target {', '.join(self.target)}: {self.target_type}, {self.learned['why']}"
+            hint = f"(another type: `data.types: {{COLUMN: {' | '.join(KINDS)}}}`)"
+            rank_zero_info(f"{describe(self.columns)}\n{about} {hint}")
             self.columns = []
 
-    def _needed(self) -> list[str]:
-        """The files that the stage reads; only one of them where a checkpoint says what was learned."""
-        given = list(self.files.paths)
-        if self.files.is_read or self.files.encoded:
+    def _needed(self) -> set[str]:
+        """The splits whose files the stage reads: only one where a checkpoint says what was learned."""
+        given = {split for split, path in self.paths.items() if path is not None}
+        if self._tables is not None:
             return given
         one = {"test": "test", "validate": "val"}.get(self._stage)
         if self._stage == "predict":
             one = self.predict_split or ("predict" if "predict" in given else "test")
-        return [one] if one in given else given
+        return {one} if one in given else given
 
     def build_datasets(self) -> dict[str, BatchedDataset]:
         """Encodes the rows, and lets go of the tables."""
-        raise NotImplementedError
+        self._state_facts()  # a checkpoint may have brought others
+        needed = self._needed()
+        made: dict[str, BatchedDataset] = {}
+        if needed & {*LABELLED}:
+            tables = self._tables or self._read(needed & {*LABELLED})
+            tables.require([column["name"] for column in self.learned["columns"]])
+            every: Rows = {next(iter(needed)): np.arange(len(tables))}
+            rows = self._split(tables) if "train" in needed else self._with_target(tables, every)
+            made |= self._encode(tables, rows)
+        if "predict" in needed:
+            tables = self._read({"predict"})
+            made |= self._encode(tables, {"predict": np.arange(len(tables))})
+        self._tables, self._built = None, needed
+        return made
+
+    def _encode(self, tables: StackedTables, rows: Rows) -> dict[str, BatchedDataset]:
+        names = {split: self._identities(tables, found) for split, found in rows.items()}
+        targets = {split: self._encode_targets(tables, found) for split, found in rows.items() if split != "predict"}
+        inputs = encode(tables, self.learned["columns"], self.missing)
+        self._starts |= dict.fromkeys(rows, tables.starts)
+        return {
+            split: TableRows(inputs, torch.from_numpy(found), targets.get(split), self._one_hot, names[split])
+            for split, found in rows.items()
+        }
+
+    def _encode_targets(self, tables: StackedTables, rows: NDArray[np.int64]) -> Tensor:
+        values = {name: tables.take(name, rows) for name in self.target}
+        return self.rules.encode(values, self.learned, lambda i: tables.describe(int(rows[i])))
+
+    def identity(self, split: str, rows: Tensor) -> Sequence[object]:
+        """The value of ``id_column``, or the number of the row in its file, from 0."""
+        data: Any = self.datasets[split]
+        if data.names is not None:
+            return [data.names[row] for row in rows.tolist()]
+        places, starts = data.places[rows].numpy(), self._starts[split]
+        numbers: list[object] = (places - starts[np.searchsorted(starts, places, side="right") - 1]).tolist()
+        return numbers
+
+    def write_split(self, path: Path) -> None:
+        """As the base class; rows without names are numbered through all files, train, val and test."""
+        datasets: list[tuple[str, Any]] = [(split, data) for split, data in self.datasets.items() if split in LABELLED]
+        write_split(path, ((split, data.names or data.places.numpy()) for split, data in datasets))
+
+    def view(self, fold: int, folds: int) -> Self:
+        """As the base class; learns from the fold's training split at once, so that its facts are known."""
+        made = super().view(fold, folds)
+        made._tables, made._built = None, set()
+        made._prepare()
+        return made

@@ -230,6 +230,12 @@ class SupervisedModule(LightningModule):
         else:
             super().__setattr__(name, value)
 
+    def setup(self, stage: str) -> None:
+        """Lets the task learn from the training targets; a checkpoint that is resumed has the last word."""
+        targets = getattr(self.trainer.datamodule, "training_targets", None)  # type: ignore[attr-defined]
+        if stage == "fit" and targets is not None and (found := targets()) is not None:
+            self.task.learn(found)
+
     def on_fit_start(self) -> None:
         """Checks what would fail later, and lets the regularizers put their hooks on layers."""
         check_before_fit(self, self.trainer)
@@ -245,7 +251,7 @@ class SupervisedModule(LightningModule):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """``(N, *input_shape)`` to ``(N, num_outputs)``."""
-        return self.network(inputs)  # type: ignore[no-any-return]
+        return self.task.outputs(self.network(inputs))
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
         """See :meth:`step`."""

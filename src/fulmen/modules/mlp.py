@@ -21,6 +21,8 @@ class MLPModule(SupervisedModule):
         dropout: Probability in [0, 1) that a hidden unit is dropped.
         initialization: How weights start; ``auto`` matches them to the activation.
         residual: Add each layer's input to its output.
+        categories: How many codes each of the last inputs has; they are embedded. From the data on the command line.
+        embedding_features: Width of these embeddings; ``None``: by the number of codes.
         **kwargs: Arguments of :class:`SupervisedModule`.
     """
 
@@ -32,6 +34,8 @@ class MLPModule(SupervisedModule):
         dropout: float = 0.0,
         initialization: Initialization = "auto",
         residual: bool = False,
+        categories: list[int] | None = None,
+        embedding_features: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

@@ -79,12 +79,11 @@ def _check_facts(module: SupervisedModule, data: SupervisedDataModule) -> None:
     """What these data need a model to know, such as the size of a vocabulary."""
     for fact in data.extra_facts:
         value, given = getattr(data, fact), module.hparams.get(fact)
-        if value and given != value:
-            takes = fact in module.hparams
-            raise ConfigError(
-                f"{fact}: {type(data).__name__} has {value}, {type(module).__name__} "
-                + (f"was given {given}; pass {fact}=data.{fact}" if takes else f"takes no {fact}; {data.advice[fact]}")
-            )
+        if (value or given) and (list(given) if isinstance(given, tuple) else given) != value:
+            more = f"was given {given}; pass {fact}=data.{fact}"
+            if fact not in module.hparams:
+                more = f"takes no {fact}; {data.advice.get(fact, 'take a model that does')}"
+            raise ConfigError(f"{fact}: {type(data).__name__} has {value}, {type(module).__name__} {more}")
 
 
 def _check_targets(module: SupervisedModule, data: SupervisedDataModule) -> None:

@@ -116,7 +116,7 @@ class TextCNNModule(_TextModule):
     Args:
         widths: Words that the filters span.
         filters: Filters of each width.
-        activation: Spec of the activation after the filters.
+        activation: Spec of the activation after the maximum.
         dropout: Probability in [0, 1) that a feature is dropped before the output layer.
         initialization: How weights start; ``auto`` matches them to the activation.
         **kwargs: ``vocabulary_size``, ``embedding_features``, ``embedding_dropout``, ``vectors``,

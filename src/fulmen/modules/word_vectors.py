@@ -29,7 +29,7 @@ def vector_features(path: Path) -> int:
         first, second = file.readline().split(), file.readline().split()
     if _is_header(first):
         return int(first[1])
-    if len(first) < 2 or (second and len(second) != len(first)) or not _are_numbers(first[1:]):
+    if len(first) < 2 or (second and len(second) < len(first)) or not _are_numbers(first[1:]):
         raise DataError(
             f"vectors: {path} has no line like `word 0.1 -0.2 ...`; allowed: the text formats of GloVe and word2vec "
             "(also .gz), not the binary one"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from fulmen.core.errors import ConfigError
@@ -49,6 +50,69 @@ def _hidden(
     return (_Residual(layers, in_features, out_features) if residual else layers), out_features
 
 
+def embedding_width(categories: Sequence[int]) -> int:
+    """The width of the embeddings of categories that share one: that of the largest of them, at most 50.
+
+    ``round(1.6 * n ** 0.56)`` is the rule of thumb of fastai for a column of ``n`` categories
+    (https://docs.fast.ai/tabular.model.html#emb_sz_rule).
+
+    Args:
+        categories: How many codes each column has.
+
+    >>> embedding_width([3]), embedding_width([3, 42]), embedding_width([10_000])
+    (3, 13, 50)
+    """
+    return min(50, round(1.6 * float(max(categories)) ** 0.56))
+
+
+class CategoryEmbeddings(nn.Module):
+    """Replaces the codes in the last columns by learned vectors; the numbers before them stay.
+
+    All columns share one table, so that one look-up serves them all, as in Gorishniy et al. 2021
+    (https://arxiv.org/abs/2106.11959); its vectors start as there. Code 0, the unknown, starts at zero: a category that
+    training never met then adds nothing.
+
+    Args:
+        categories: How many codes each of the last columns has, 0 included.
+        features: Width of the vectors.
+
+    Raises:
+        ConfigError: If there is a column without codes, or the width is below 1.
+    """
+
+    starts: Tensor
+
+    def __init__(self, categories: Sequence[int], features: int) -> None:
+        super().__init__()
+        if min(categories) < 1:
+            raise ConfigError(f"categories: a column has at least 1 code, got {list(categories)}")
+        if features < 1:
+            raise ConfigError(f"embedding_features: {features} is out of range; allowed: at least 1")
+        self.categories, self.features = list(categories), features
+        self.embedding = nn.Embedding(sum(categories), features)
+        nn.init.uniform_(self.embedding.weight, -(features**-0.5), features**-0.5)
+        starts = torch.tensor([0, *categories[:-1]]).cumsum(0)
+        with torch.no_grad():
+            self.embedding.weight[starts] = 0
+        self.register_buffer("starts", starts, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, numbers + columns)`` to ``(N, numbers + columns * features)``.
+
+        Raises:
+            ConfigError: If the type of ``x`` cannot hold the codes.
+        """
+        exact = 2 / torch.finfo(x.dtype).eps  # above, whole numbers are rounded
+        if max(self.categories) - 1 > exact:
+            raise ConfigError(
+                f"categories: {x.dtype} holds whole numbers up to {exact:g} only, a column has {max(self.categories)} "
+                "codes; set `trainer.precision` to 16-mixed, bf16-mixed or 32-true"
+            )
+        numbers, codes = x[:, : -len(self.categories)], x[:, -len(self.categories) :]
+        vectors: Tensor = self.embedding(codes.long() + self.starts)
+        return torch.cat([numbers, vectors.flatten(1)], 1)
+
+
 class MLP(nn.Module):
     """Multilayer perceptron: linear layers with activations between them.
 
@@ -61,6 +125,9 @@ class MLP(nn.Module):
         dropout: Probability in [0, 1) that a hidden unit is dropped (Srivastava et al. 2014).
         initialization: How weights start; ``auto`` matches them to the activation.
         residual: Add each layer's input to its output (He et al. 2015); a linear map where widths differ.
+        categories: How many codes each of the last inputs has, 0 (unknown) included; they are embedded. ``None``: all
+            inputs are numbers.
+        embedding_features: Width of the embeddings; ``None``: :func:`embedding_width`.
 
     Raises:
         ConfigError: If a width is below 1 or the dropout out of range.
@@ -80,6 +147,8 @@ class MLP(nn.Module):
         dropout: float = 0.0,
         initialization: Initialization = "auto",
         residual: bool = False,
+        categories: Sequence[int] | None = None,
+        embedding_features: int | None = None,
     ) -> None:
         super().__init__()
         if min((num_outputs, *hidden_features)) < 1:
@@ -87,6 +156,13 @@ class MLP(nn.Module):
         if not 0 <= dropout < 1:
             raise ConfigError(f"dropout: {dropout} is out of range; allowed: 0 <= dropout < 1")
         features = math.prod(input_shape)
+        self.embed: nn.Module | None = None
+        if categories:
+            if len(categories) > features:
+                raise ConfigError(f"categories: {len(categories)} columns, but a sample has {features} values only")
+            width = embedding_width(categories) if embedding_features is None else embedding_features
+            self.embed = CategoryEmbeddings(categories, width)
+            features += len(categories) * (width - 1)
         layers = []
         for width in hidden_features:
             layer, features = _hidden(features, width, activation, normalization, dropout, residual)
@@ -98,4 +174,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, *input_shape)`` to ``(N, num_outputs)``."""
-        return self.head(self.hidden(x.flatten(1)))  # type: ignore[no-any-return]
+        x = x.flatten(1)
+        if self.embed is not None:
+            x = self.embed(x)
+        return self.head(self.hidden(x))  # type: ignore[no-any-return]

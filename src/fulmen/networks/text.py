@@ -101,7 +101,8 @@ class TextCNN(nn.Module):
     """Filters of several widths over a text's word vectors, the maximum of each over the text, and a linear layer.
 
     Kim 2014 (https://aclanthology.org/D14-1181/). A filter sees only places inside of the text, so that padding has
-    no influence; a text that is shorter than the filter is one place, filled up with zeros.
+    no influence; a text that is shorter than the filter is one place, filled up with zeros. The activation follows the
+    maximum, which is the same where it rises everywhere, as Kim's ReLU does, and takes less time.
 
     Args:
         vocabulary_size: How many numbers tokens have, padding (0) included.
@@ -109,7 +110,7 @@ class TextCNN(nn.Module):
         embedding_features: Width of the word vectors.
         widths: Words that the filters span.
         filters: Filters of each width.
-        activation: Spec of the activation after the filters.
+        activation: Spec of the activation after the maximum.
         dropout: Probability in [0, 1) that a feature is dropped before the output layer.
         embedding_dropout: Probability in [0, 1) that a number of a word vector is dropped.
         freeze_embedding: Whether the word vectors are kept as they are.
@@ -157,9 +158,9 @@ class TextCNN(nn.Module):
         vectors = self.embedding_dropout(self.embedding(x)).transpose(1, 2)
         found = []
         for convolution, activation in zip(self.convolutions, self.activations, strict=True):
-            maps = activation(convolution(vectors))  # (N, filters, places)
+            maps = convolution(vectors)  # (N, filters, places)
             places = torch.arange(maps.shape[2], device=x.device)
             last = x.shape[1] - maps.shape[2]  # places that a filter loses: its width - 1
             outside = places > (lengths - 1 - last).clamp_min(0)
-            found.append(maps.masked_fill(outside.unsqueeze(1), float("-inf")).amax(2))
+            found.append(activation(maps.masked_fill(outside.unsqueeze(1), float("-inf")).amax(2)))
         return self.head(self.dropout(torch.cat(found, 1)))  # type: ignore[no-any-return]

@@ -127,6 +127,21 @@ class Task(nn.Module, ABC):
         # an object is copied: training, validation and test each count for themselves
         return type(metric).__name__, metric.clone() if metric is spec else metric
 
+    def learn(self, targets: Tensor) -> None:
+        """Takes from the training targets what the task has to know of them.
+
+        Args:
+            targets: Of all training samples.
+        """
+
+    def outputs(self, raw: Tensor) -> Tensor:
+        """What a model gives for what its network gives: the same, but for numbers in the units of the data.
+
+        Args:
+            raw: ``(N, num_outputs)``.
+        """
+        return raw
+
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The loss of a batch, a scalar.
 
@@ -160,22 +175,20 @@ class Task(nn.Module, ABC):
             ConfigError: If the targets are no classes, or the loss takes no such weights, or was given some.
             DataError: If a class has no sample.
         """
-        counts = torch.ones(len(self.class_names)) if counts is None and self.name == "regression" else counts
         if counts is None:
-            raise ConfigError(f"balance: class_weights needs targets that are classes, not {self.name} ones")
-        missing = [name for name, count in zip(self.class_names, counts.tolist(), strict=True) if not count]
+            raise ConfigError("balance: class_weights needs targets that are classes, which these data have not")
+        missing = [name for name, count in zip(self.class_names, counts.tolist(), strict=False) if not count]
         if missing:
             raise DataError(f"balance: class {missing[0]!r} has no training sample to weigh")
         [(option, value)] = self.class_weights(counts).items()
-        name = read("losses", self._loss)[0] if isinstance(self._loss, str | dict) else type(self._loss).__name__
-        given = read("losses", self._loss)[1] if isinstance(self._loss, str | dict) else {}
-        if option in given or getattr(self.criterion, option, None) is not None:
-            raise ConfigError(f"balance: class_weights: the loss was given {option!r} too; leave one of them out")
         if not isinstance(self._loss, str | dict):
             raise ConfigError(
-                f"balance: class_weights needs a loss by its name (such as {self.default_loss}), not an object of "
-                f"{name}; write `balance: sampler`"
+                f"balance: class_weights needs a loss by its name, such as {self.default_loss}, and got the object "
+                f"{type(self._loss).__name__}; write `balance: sampler`"
             )
+        name, given = read("losses", self._loss)
+        if option in given:
+            raise ConfigError(f"balance: class_weights: the loss was given {option!r} too; leave one of them out")
         with at("loss"):
             made = build("losses", self._loss, **{option: value})
         if getattr(made, option, None) is None:

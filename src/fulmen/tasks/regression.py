@@ -15,7 +15,15 @@ _ONE_EACH = (ConcordanceCorrCoef, PearsonCorrCoef, SpearmanCorrCoef)
 
 
 class Regression(Task):
-    """One or more numbers. Targets: ``(N,)`` or ``(N, K)``."""
+    """One or more numbers. Targets: ``(N,)`` or ``(N, K)``.
+
+    The network is asked for standardized values: its output is multiplied by the standard deviation of the training
+    targets, and their mean is added (1 and 0 before :meth:`learn`). The loss is that of standardized values too, so
+    that a learning rate suits prices as it suits shares. Predictions, targets and metrics are in the data's units.
+    """
+
+    target_mean: Tensor
+    target_scale: Tensor
 
     name: TaskName = "regression"
     default_loss = "mse"
@@ -29,6 +37,32 @@ class Regression(Task):
                 f"{', '.join(class_names)}. Are they classes? Then leave the task out"
             )
         return num_outputs
+
+    def __init__(
+        self,
+        num_outputs: int,
+        class_names: list[str] | None = None,
+        loss: object = None,
+        metrics: list[object] | None = None,
+    ) -> None:
+        super().__init__(num_outputs, class_names, loss, metrics)
+        self.register_buffer("target_mean", torch.zeros(num_outputs))
+        self.register_buffer("target_scale", torch.ones(num_outputs))
+
+    def learn(self, targets: Tensor) -> None:
+        """Takes mean and standard deviation of the training targets; a constant target keeps its unit.
+
+        Args:
+            targets: ``(N,)`` or ``(N, K)``.
+        """
+        values = targets.double().reshape(-1, self.num_outputs)
+        scale, mean = torch.std_mean(values, dim=0, correction=0)
+        self.target_mean.copy_(mean)
+        self.target_scale.copy_(torch.where(scale > 0, scale, 1))
+
+    def outputs(self, raw: Tensor) -> Tensor:
+        """``(N, K)`` in the units of the data."""
+        return raw.float() * self.target_scale + self.target_mean
 
     def default_names(self) -> list[str]:
         """``value``, or ``value_0`` to ``value_{K-1}``."""
@@ -54,6 +88,12 @@ class Regression(Task):
         """Both ``(N, K)``, or ``(N,)`` for one output; targets in the type of the predictions."""
         targets = targets.reshape(logits.shape).to(logits.dtype)
         return (logits.flatten(), targets.flatten()) if self.num_outputs == 1 else (logits, targets)
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The loss of standardized values, a scalar."""
+        shape = (-1, self.num_outputs)
+        standardized = [(v.reshape(shape) - self.target_mean) / self.target_scale for v in self.align(logits, targets)]
+        return super().loss(*standardized)
 
     def scores(self, logits: Tensor) -> Tensor:
         """The values."""

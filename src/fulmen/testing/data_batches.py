@@ -5,11 +5,14 @@ from __future__ import annotations
 import inspect
 import io
 import pickle as pickles
+from typing import Any
 
 import torch
 
+from fulmen.core.batch import Batch
 from fulmen.core.errors import DataError, FulmenError
-from fulmen.modules import MLPModule
+from fulmen.core.restoring import restoring
+from fulmen.modules import MLPModule, SupervisedModule, TextMLPModule
 from fulmen.tasks import make_task
 from fulmen.tasks.base import TARGET_TYPES
 from fulmen.testing.data_subject import SPLITS, DataModule, same
@@ -54,16 +57,32 @@ def batches_named(subject: DataModule) -> None:
 
 
 def shapes(subject: DataModule) -> None:
-    """Inputs are float32 of the shape that is stated, finite, with one target a sample."""
+    """Inputs are float32 of the shape that is stated, finite; or numbers of a vocabulary. One target a sample."""
     data = subject.ready()
     for split in SPLITS:
         for batch in subject.batches(data, split):
-            shape, stated = list(batch.inputs.shape[1:]), list(data.input_shape)
-            require(shape == stated, f"{split} samples have the shape {shape}; input_shape says {stated}")
-            require(batch.inputs.dtype == torch.float32, f"{split} inputs reach the network as {batch.inputs.dtype}")
-            require(bool(batch.inputs.isfinite().all()), f"{split} inputs hold NaN or infinite values")
+            if "vocabulary_size" in getattr(data, "extra_facts", ()):
+                _check_tokens(data, split, batch)
+            else:
+                _check_floats(data, split, batch)
             if batch.targets is not None:
                 require(len(batch.targets) == len(batch.inputs), f"{split}: targets and inputs are not equally many")
+
+
+def _check_floats(data: Any, split: str, batch: Batch) -> None:
+    shape, stated = list(batch.inputs.shape[1:]), list(data.input_shape)
+    require(shape == stated, f"{split} samples have the shape {shape}; input_shape says {stated}")
+    require(batch.inputs.dtype == torch.float32, f"{split} inputs reach the network as {batch.inputs.dtype}")
+    require(bool(batch.inputs.isfinite().all()), f"{split} inputs hold NaN or infinite values")
+
+
+def _check_tokens(data: Any, split: str, batch: Batch) -> None:
+    tokens, longest = batch.inputs, data.input_shape[0]
+    require(tokens.dtype == torch.int64, f"{split} tokens reach the network as {tokens.dtype}; give int64")
+    fits = tokens.ndim == 2 and 1 <= tokens.shape[1] <= longest
+    require(fits, f"{split} tokens have the shape {tuple(tokens.shape)}; give (N, L) with L from 1 to {longest}")
+    known = bool(((tokens >= 0) & (tokens < data.vocabulary_size)).all())
+    require(known, f"{split} tokens are not all from 0 to vocabulary_size - 1 = {data.vocabulary_size - 1}")
 
 
 def targets_in_range(subject: DataModule) -> None:
@@ -96,7 +115,10 @@ def _own(subject: DataModule) -> set[str]:
 
 
 def state_dict(subject: DataModule) -> None:
-    """What it has learned passes through torch's safe loading, and makes another one give the same batches."""
+    """What it has learned passes through torch's safe loading, and makes another one give the same batches.
+
+    Another one is one that has learned already, and one that is made while a checkpoint is restored.
+    """
     data = subject.ready()
     buffer = io.BytesIO()
     torch.save(data.state_dict(), buffer)
@@ -106,17 +128,29 @@ def state_dict(subject: DataModule) -> None:
     except pickles.UnpicklingError as error:
         raise CheckError(f"state_dict() is refused by safe loading: {error}; give tensors, numbers, lists") from error
     twin = subject.ready()
-    if saved:
-        twin.load_state_dict(saved)
-    equal = same(subject.batches(twin, "val"), subject.batches(data, "val"))
-    require(equal, "after load_state_dict() another one gives other batches")
+    with restoring({type(data).__qualname__: saved}):
+        restored = subject.ready()
+    for other, when in ((twin, "after load_state_dict()"), (restored, "made while a checkpoint is restored,")):
+        if saved:
+            other.load_state_dict(saved)
+        equal = same(subject.batches(other, "val"), subject.batches(data, "val"))
+        require(equal, f"{when} another one gives other batches")
 
 
-def trainer_runs(subject: DataModule) -> None:
+def _model(data: Any) -> SupervisedModule:
+    """A small model that takes what the data state."""
+    facts = ("input_shape", "num_outputs", "class_names", "target_type", *getattr(data, "extra_facts", ()))
+    stated = {name: getattr(data, name) for name in facts}
+    return TextMLPModule([4], **stated) if "vocabulary_size" in stated else MLPModule([4], **stated)
+
+
+def trainer_runs(subject: DataModule) -> str | None:
     """Lightning's Trainer fits, tests and predicts with it."""
     data = subject.make()
-    stated = {n: getattr(data, n) for n in ("input_shape", "num_outputs", "class_names", "target_type")}
-    module = MLPModule([4], **stated)
+    others = set(getattr(data, "extra_facts", ())) - {"vocabulary_size", "categories"}
+    if others:
+        return f"no model of Fulmen takes {', '.join(sorted(others))}"
+    module = _model(data)
     with quiet():
         made = trainer(limit_train_batches=2, limit_val_batches=2, limit_test_batches=2, limit_predict_batches=1)
         try:
@@ -126,6 +160,7 @@ def trainer_runs(subject: DataModule) -> None:
             made.predict(module, datamodule=data)
         except (FulmenError, RuntimeError, TypeError, AttributeError) as error:
             raise CheckError(f"a training with it fails: {error}") from error
+    return None
 
 
 def no_global_state(subject: DataModule) -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
+from fulmen.core.errors import DataError
+from fulmen.data.split_files import read_split
 from fulmen.testing.data_subject import SPLITS, DataModule, rows, same
-from fulmen.testing.kit import require
+from fulmen.testing.kit import CheckError, require
 
 
 def _samples(subject: DataModule, split: str) -> Counter[tuple[bytes, object]]:
@@ -63,6 +69,62 @@ def same_split(subject: DataModule) -> None:
         stream(12345)
     for split, samples in expected.items():
         require(_samples(subject, split) == samples, f"with another global seed {split} holds other samples")
+
+
+def _written(data: Any) -> dict[str, str]:
+    """The split of each sample by its name, as ``write_split`` writes it."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "split.csv"
+        data.write_split(path)
+        try:
+            table = read_split(path)
+        except DataError as error:
+            raise CheckError(f"write_split() writes what cannot be read: {error}; look at identity()") from error
+    return dict(zip(table["sample"].to_pylist(), table["split"].to_pylist(), strict=True))
+
+
+def split_file(subject: DataModule) -> str | None:
+    """``write_split`` names samples as predictions do, and ``split_by: {file: PATH}`` puts each where it was."""
+    data = subject.ready()
+    options = {name for cls in subject.target.__mro__ for name in inspect.signature(cls.__init__).parameters}
+    if not hasattr(data, "write_split") or not {"split_by", "split_seed"} <= options:
+        return "it has no `write_split` and no `split_by`"
+    expected = _written(data)
+    for split in ("val", "test"):
+        index = [batch.index for batch in subject.batches(data, split) if batch.index is not None]
+        names = {str(name) for rows in index for name in data.identity(split, rows)}
+        wrong = names ^ {name for name, side in expected.items() if side == split}
+        require(not wrong, f"write_split() and batches disagree on {len(wrong)} samples of {split}: mend identity()")
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "split.csv"
+        data.write_split(path)
+        twin = subject.ready(split_by={"file": str(path)}, split_seed=data.splitting.seed + 1)
+    found = _written(twin)
+    moved = sum(found.get(name) != split for name, split in expected.items())
+    require(not moved, f"with `split_by: {{file: ...}}` {moved} samples are elsewhere than when it was written")
+    return None
+
+
+def folds(subject: DataModule) -> str | None:
+    """In ``view(fold, folds)`` every sample but the test's validates once; the data themselves stay as they are."""
+    data = subject.ready()
+    if not (hasattr(data, "view") and hasattr(data, "write_split")):
+        return "it has no `view`"
+    before = _written(data)
+    test, pool = ({n for n, side in before.items() if (side == "test") == is_test} for is_test in (True, False))
+    validated: Counter[str] = Counter()
+    for fold in range(3):
+        view = data.view(fold, 3)
+        view.prepare_data()
+        view.setup("fit")
+        sides = _written(view)
+        require({n for n, side in sides.items() if side == "test"} == test, "a fold has other test samples")
+        require(set(sides) == test | pool, f"fold {fold} of 3 has {len(sides)} of {len(before)} samples")
+        validated.update(name for name, side in sides.items() if side == "val")
+    wrong = [name for name in pool if validated[name] != 1]
+    require(not wrong, f"{len(wrong)} samples do not validate in exactly one of 3 folds, such as {wrong[:1]}")
+    require(_written(data) == before, "making views of folds has changed the data's own split")
+    return None
 
 
 def workers(subject: DataModule) -> str | None:

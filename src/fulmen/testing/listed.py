@@ -130,6 +130,8 @@ LISTED: dict[str, tuple[str, ...]] = {
         "evaluation_complete",
         "training_shuffled",
         "same_split",
+        "split_file",
+        "folds",
         "workers",
         "state_dict",
         "trainer_runs",

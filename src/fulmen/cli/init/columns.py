@@ -22,6 +22,8 @@ _LONG = 8
 """Words of a text that is one whatever stands beside it."""
 _CHARACTERS = 12
 """Characters of a text in a language that writes no spaces."""
+_ID = re.compile(r"(?i:(^|[_\W])(id|idx|index|key|nr|no|number|row)$|^\d*$|^unnamed)|Id$|ID$")
+"""What columns are called that number or name the rows."""
 _NEW = 0.5
 """Share of different values from which on a column of words may be text."""
 
@@ -88,8 +90,13 @@ class Column:
     def is_identifier(self) -> bool:
         """Whether it names rows: another value in (nearly) each."""
         if self.kind == "whole" and self.share > 0.99 and self.present > 1:
-            return bool(re.search(r"(^|[_\W])(id|idx|index|key|nr|no|number|row)$|Id$|ID$", self.name)) or not self.name
+            return bool(_ID.search(self.name))
         return self.kind == "string" and not self.is_text and self.share > 0.9 and self.present > _FEW
+
+    @property
+    def names_rows(self) -> bool:
+        """Whether each row has a value of its own, so that it can name the rows."""
+        return self.is_identifier and self.distinct == self.rows and bool(_ID.search(self.name))
 
     @property
     def has_classes(self) -> bool:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from fulmen.cli.init.folders import Folder, ending
 from fulmen.cli.init.options import Options
-from fulmen.core.errors import ConfigError
 
 _ROLES = {
     "train": "train", "training": "train",
@@ -84,9 +83,6 @@ def group(paths: Iterable[Path], options: Options) -> list[Tables]:
 
 def _tables(train: Path, found: dict[str, Path], options: Options) -> Tables:
     given = {"val": options.val, "test": options.test, "predict": options.predict}
-    for name, path in given.items():
-        if path is not None and not path.exists():
-            raise ConfigError(f"{name}: there is no file {str(path)!r} (from {Path.cwd()})")
     beside = {name: found[name] for name in ("val", "test") if name in found and found[name] != train}
     used = [f"{path.name} ({name})" for name, path in beside.items() if given[name] is None]
     note = f"beside {train.name}: {', '.join(used)}, by their names" if used else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ def section(key: str, class_path: str, arguments: Sequence[Entry | None], commen
 
 def shown(path: Path) -> str:
     """A path as the config writes it: from the current folder where it lies below it, else in full."""
-    full = Path(path).absolute()
+    full = Path(os.path.abspath(path))
     try:
         return full.relative_to(Path.cwd()).as_posix()
     except ValueError:

@@ -13,6 +13,7 @@ from fulmen.cli.init.images import batch_size, image_model, image_size, image_tr
 from fulmen.cli.init.options import Options
 from fulmen.cli.init.sample import Sample
 from fulmen.cli.init.splits import divided
+from fulmen.cli.init.table_entries import check_complete, file_entries, reading_entries, target_entries
 from fulmen.cli.init.target import Target
 from fulmen.cli.init.training import balance
 from fulmen.core.errors import DataError
@@ -35,6 +36,7 @@ def table_of_images(
     Raises:
         DataError: If the images are nowhere.
     """
+    check_complete(target, tables)
     root = _root(paths, tables.train, options)
     names = paths.examples[:: max(len(paths.examples) // _LOOKED_AT, 1)][:_LOOKED_AT]
     pictures = look_at(root / name.strip() for name in names)
@@ -46,16 +48,11 @@ def table_of_images(
         *([f"  {tables.note}"] if tables.note else []),
     ]
     arguments: list[Entry | None] = [
-        Entry("table", shown(tables.train), sample.size),
-        Entry("val_table", shown(tables.val)) if tables.val else None,
-        Entry("test_table", shown(tables.test)) if tables.test else None,
-        Entry("predict_table", shown(tables.predict)) if tables.predict else None,
+        *file_entries(tables, sample.size, ("table", "val_table", "test_table", "predict_table")),
+        *reading_entries(sample),
         Entry("path", paths.name, "column of the paths"),
         Entry("root", shown(root), "folder that the paths start from"),
-        Entry("target", target.column, f"column of the labels, {target.reason}"),
-        Entry("target_type", target.type) if target.type == "regression" or options.target_type else None,
-        Entry("label_separator", target.separator, "what stands between several labels") if target.separator else None,
-        *(Entry(key, value, sample.reasons[key]) for key, value in sample.reading.items()),
+        *target_entries(target, options),
         *picture_entries(pictures, side),
         Entry("batch_size", batch_size(sample.rows)),
         *divided(division, sample.rows, tables, "images"),

@@ -17,7 +17,7 @@ from fulmen.cli.init.training import balance, length, metrics, shares
 from fulmen.core.errors import DataError
 from fulmen.core.registry import registry
 
-SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
+SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "dev"), "test": ("test", "testing")}
 _LOOKED_AT = 64
 _LARGE = 96
 """Side in pixels from which on images are photos, that can be flipped and cut."""
@@ -70,12 +70,7 @@ def look_at(paths: Iterable[Path]) -> Pictures:
 
 def split_folders(folder: Folder) -> dict[str, Folder]:
     """The folders of the splits, if there are any."""
-    return {
-        split: folder.names[name]
-        for split, names in SPLITS.items()
-        for name in names
-        if name in folder.names and name in folder.folders
-    }
+    return {split: folder.names[name] for split, names in SPLITS.items() for name in names if name in folder.names}
 
 
 def class_folders(folder: Folder, endings: frozenset[str]) -> dict[str, int]:

@@ -49,7 +49,10 @@ def look(options: Options) -> Found:
         hint = f"; did you mean {str(path.parent / close)!r}?" if close else ""
         raise ConfigError(f"there is no file or folder {str(path)!r} (from {Path.cwd()}){hint}")
     _check_kind(path)
-    return _look_at_table(companions_of(path, options), options)
+    try:
+        return _look_at_table(companions_of(path, options), options)
+    except OSError as error:
+        raise DataError(f"{error.filename or path} cannot be read: {error.strerror}") from error
 
 
 def _check_kind(path: Path) -> None:
@@ -134,6 +137,7 @@ def _look_at_table(tables: Tables, options: Options) -> Found:
         sample, texts, target = _named(sample, texts, target, "text")
         return texts_of_table(sample, texts, target, tables, options, ignored, division)
     target = find_target(columns, options, aside, absent)
+    sample, columns, target = _named(sample, columns, target)
     return table_of_columns(sample, columns, target, tables, options, division)
 
 
@@ -167,12 +171,14 @@ def _without_target(tables: Tables, columns: Sequence[Column], options: Options)
     return replace(tables, test=None, predict=tables.predict or tables.test, note=note), absent
 
 
-def _named(sample: Sample, inputs: Sequence[Column], target: Target, name: str) -> tuple[Sample, list[Column], Target]:
+def _named(
+    sample: Sample, inputs: Sequence[Column], target: Target, name: str = ""
+) -> tuple[Sample, list[Column], Target]:
     """The same with names of columns where the file has none."""
     if "header" not in sample.reading:
         return sample, list(inputs), target
     new = {target.column: "label"}
-    if len(inputs) == 1:
+    if name and len(inputs) == 1:
         new[inputs[0].name] = name
     names = [new.get(n, n) for n in sample.table.column_names]
     found = replace(sample, table=sample.table.rename_columns(names), reading={**sample.reading, "header": names})

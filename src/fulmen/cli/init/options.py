@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from fulmen.core.errors import ConfigError
+
 TargetType = Literal["multiclass", "binary", "multilabel", "regression"]
 
 
@@ -50,7 +52,15 @@ class Options:
 
 
 def parse(command: str, arguments: list[str]) -> Options:
-    """Reads a command line."""
+    """Reads a command line.
+
+    Args:
+        command: ``init``.
+        arguments: What follows it.
+
+    Raises:
+        ConfigError: If a file that is named does not exist.
+    """
     parser = argparse.ArgumentParser(
         prog=f"lightning {command}",
         usage=f"lightning {command} PATH [--target COLUMN] [options]",
@@ -79,4 +89,7 @@ def parse(command: str, arguments: list[str]) -> Options:
     given = vars(parser.parse_args(arguments))
     given["text"] = tuple(given["text"])
     given["separator"] = "\t" if given["separator"] in ("\\t", "tab") else given["separator"]
+    for name in ("val", "test", "predict", "weights", "root"):
+        if given[name] is not None and not given[name].exists():
+            raise ConfigError(f"{name}: there is no file or folder {str(given[name])!r} (from {Path.cwd()})")
     return Options(**given)

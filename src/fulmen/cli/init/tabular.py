@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fulmen.cli.init.columns import Column
 from fulmen.cli.init.companions import Tables
 from fulmen.cli.init.entries import Entry
-from fulmen.cli.init.found import Found, name_of, section, shown
+from fulmen.cli.init.found import Found, name_of, section
 from fulmen.cli.init.options import Options
 from fulmen.cli.init.sample import Sample
 from fulmen.cli.init.splits import divided
+from fulmen.cli.init.table_entries import file_entries, reading_entries, target_entries
 from fulmen.cli.init.target import Target
 from fulmen.cli.init.training import balance, length, metrics
 from fulmen.cli.init.writing import quoted
@@ -43,6 +44,8 @@ def table_of_columns(
         DataError: If no column is left to learn from.
     """
     kinds, ignored = _kinds(sample, columns, target, division)
+    identifier = _identifier(columns, ignored) if tables.predict else None
+    drop = target.missing and target.separator is None
     if not kinds:
         why = "; ".join(f"{some(names)}: {reason}" for reason, names in ignored.items())
         raise DataError(f"{tables.train}: no column is left to predict {target.column!r} from ({why})")
@@ -54,21 +57,18 @@ def table_of_columns(
         *([f"  {tables.note}"] if tables.note else []),
         *_texts_aside(columns, target),
     ]
-    left_out = [name for names in ignored.values() for name in names]
-    reasons = "; ".join(f"{some(names)}: {reason}" for reason, names in ignored.items())
+    left_out = [name for names in ignored.values() for name in names if name != identifier]
+    reasons = "; ".join(
+        f"{some([n for n in names if n in left_out])}: {why}"
+        for why, names in ignored.items()
+        if set(names) & set(left_out)
+    )
     arguments: list[Entry | None] = [
-        Entry("train", shown(tables.train), f"{sample.size}"),
-        Entry("val", shown(tables.val)) if tables.val else None,
-        Entry("test", shown(tables.test)) if tables.test else None,
-        Entry("predict", shown(tables.predict), "rows without a target, for `lightning predict`")
-        if tables.predict
-        else None,
-        *(Entry(key, value, sample.reasons[key]) for key, value in sample.reading.items()),
-        Entry("target", target.column, f"{target.says}; {target.reason}"),
-        Entry("target_type", target.type, "a number, not classes")
-        if target.type == "regression" or options.target_type
-        else None,
-        Entry("label_separator", target.separator, "what stands between several labels") if target.separator else None,
+        *file_entries(tables, sample.size),
+        *reading_entries(sample),
+        *target_entries(target, options, several=True),
+        Entry("drop_missing_target", True, f"{target.missing:,} rows have none") if drop else None,
+        Entry("id_column", identifier, "names the rows in predictions; no input") if identifier else None,
         Entry("ignore", left_out, reasons) if left_out else None,
         Entry("batch_size", _batch_size(sample.rows)),
         *divided(division, sample.rows, tables, "rows"),
@@ -107,6 +107,12 @@ def _kinds(
     return kinds, ignored
 
 
+def _identifier(columns: Sequence[Column], ignored: Mapping[str, list[str]]) -> str | None:
+    """A column that names the rows of a table to predict."""
+    unused = {name for names in ignored.values() for name in names}
+    return next((column.name for column in columns if column.names_rows and column.name in unused), None)
+
+
 def _texts_aside(columns: Sequence[Column], target: Target) -> list[str]:
     """Says that a table has texts as well, which another model would read."""
     texts = [column.name for column in columns if column.is_long_text and column.name != target.column]
@@ -130,7 +136,7 @@ def _model(rows: int, target: Target) -> Entry:
         if target.type == "regression"
         else None,
         Entry("optimizer", {"name": "adamw", "lr": 3e-3 if rows < 20_000 else 1e-3, "weight_decay": 0.01}),
-        Entry("schedule", {"name": "cosine", "warmup_epochs": 1}, "the rate falls to nothing at the end"),
+        Entry("schedule", "cosine", "the rate falls to nothing at the end"),
         metrics(target),
     ]
     return section("model", "MLPModule", arguments)

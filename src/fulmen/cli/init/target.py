@@ -22,7 +22,10 @@ _LIKELY = """
 _SEPARATORS = ("|", ";", ",")
 _UNEVEN = 4.0
 """From so many times as many samples in the largest class as in the smallest on, classes are rare."""
+_FEW = 20
+"""So many different values are classes without further thought."""
 _CLEAR = 50
+"""A guess with so many points needs no question."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,9 @@ def find_target(
         if options.target in taken:
             raise ConfigError(f"target: {options.target!r} cannot be the inputs as well; name another column")
         return read_target(by_name[options.target], options, "as given")
+    named = [c for c in columns if _plain(c.name) in _USUAL.split() and c.name not in taken]
+    if len(named) == 1 and named[0].distinct < 2:
+        return read_target(named[0], options, "by its name")
     ranked = _rank([column for column in columns if column.name not in taken], absent)
     if not ranked:
         raise DataError(
@@ -103,6 +109,10 @@ def find_target(
     return read_target(by_name[name], options, "as given")
 
 
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).lower()
+
+
 def _listed(columns: Sequence[Column]) -> str:
     return ", ".join(f"{c.name} ({c.distinct} different values)" for c in columns[:8])
 
@@ -113,7 +123,7 @@ def _rank(columns: Sequence[Column], absent: frozenset[str]) -> list[tuple[int, 
     classes = [c for c in possible if c.has_classes]
     found = []
     for column in possible:
-        name = re.sub(r"[\W_]", "", column.name).lower()
+        name = _plain(column.name)
         last = column.name == columns[-1].name
         if column.name in absent and len([c for c in possible if c.name in absent]) == 1:
             score, reason = 100, "the only column that the test table lacks"
@@ -146,12 +156,16 @@ def read_target(column: Column, options: Options, reason: str) -> Target:
         separator, counts = several
         return Target(column.name, "multilabel", counts, reason, separator, column.missing)
     kind = options.target_type or _type(column)
+    shown = ", ".join(map(repr, column.examples[:2] or list(column.counts)[:2]))
     if kind == "regression":
+        if column.kind not in ("number", "whole"):
+            raise DataError(f"target: column {column.name!r} holds no numbers, but {shown}; leave --target_type out")
         return Target(column.name, kind, {}, reason, None, column.missing)
-    if kind == "multilabel" or not column.counts:
+    many = column.distinct > max(_FEW, column.present // 2) and options.target_type is None
+    if kind == "multilabel" or not column.counts or many:
         raise DataError(
-            f"target: column {column.name!r} has {column.distinct:,} different values, such as "
-            f"{', '.join(map(repr, column.examples[:2])) or 'numbers'}; these are no classes. Name another column"
+            f"target: column {column.name!r} has {column.distinct:,} different values, such as {shown}; these are no "
+            f"{'labels with a separator' if kind == 'multilabel' else 'classes'}. Name another column"
         )
     return Target(
         column.name, "binary" if column.distinct == 2 else "multiclass", column.counts, reason, None, column.missing

@@ -17,6 +17,7 @@ from fulmen.cli.init.images import class_folders, named_splits, split_folders
 from fulmen.cli.init.options import Options
 from fulmen.cli.init.sample import Sample
 from fulmen.cli.init.splits import divided
+from fulmen.cli.init.table_entries import check_complete, column_value, file_entries, reading_entries, target_entries
 from fulmen.cli.init.target import Target
 from fulmen.cli.init.training import balance, length, metrics
 
@@ -79,6 +80,7 @@ def texts_of_table(
     division: Entry | None,
 ) -> Found:
     """A config for a table of texts."""
+    check_complete(target, tables)
     names = [column.name for column in texts]
     some: pa.Table = sample.table.select(names).slice(0, _LOOKED_AT)
     joined = [" ".join(str(cell or "") for cell in row.values()) for row in some.to_pylist()]
@@ -90,23 +92,12 @@ def texts_of_table(
         *([f"  not used: {', '.join(ignored)}"] if ignored else []),
         *([f"  {tables.note}"] if tables.note else []),
     ]
-    files: list[Entry | None] = [
-        Entry("train", shown(tables.train)),
-        Entry("val", shown(tables.val)) if tables.val else None,
-        Entry("test", shown(tables.test)) if tables.test else None,
-        Entry("predict", shown(tables.predict), "texts without labels, for `lightning predict`")
-        if tables.predict
-        else None,
-        Entry(
-            "text",
-            names[0] if len(names) == 1 else names,
-            "column of the texts" if len(names) == 1 else "joined by a blank",
-        ),
-        Entry("target", target.column, f"column of the labels, {target.reason}"),
-        Entry("target_type", target.type) if options.target_type else None,
-        Entry("label_separator", target.separator, "what stands between several labels") if target.separator else None,
-        *(Entry(key, value, sample.reasons[key]) for key, value in sample.reading.items()),
-    ]
+    text = (
+        Entry("text", names, "columns of the texts, joined by a blank")
+        if len(names) > 1
+        else Entry("text", column_value(names[0]), "column of the texts")
+    )
+    files = [*file_entries(tables, sample.size), *reading_entries(sample), text, *target_entries(target, options)]
     return _found(name_of(tables.train), says, files, words, target, sample.rows, tables, division)
 
 

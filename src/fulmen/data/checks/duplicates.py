@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from fulmen.data.checks.listing import PLACES, Listing, Rows
+from fulmen.data.checks.listing import PLACES, Listing, Rows, amount
 from fulmen.data.findings import Finding, Severity
 from fulmen.data.splits import SPLITS
 
@@ -15,8 +15,8 @@ Noun = Literal["image", "text", "row"]
 MUCH = 0.5
 """Where so much of a split was seen in training, its scores mean nothing: an error."""
 FEW = 0.01
-"""Fewer equal rows than this share are only noted: values may be equal by chance."""
-_NAMES = {"train": "training", "val": "validation", "test": "test"}
+"""Copies within a split, and equal rows anywhere, are only noted where they are a smaller share than this."""
+SPLIT_NAMES = {"train": "training", "val": "validation", "test": "test"}
 _APART = "remove one of each pair; samples that belong together stay on one side by `split_by: {group: COLUMN}`"
 
 
@@ -48,25 +48,24 @@ def repeats(listing: Listing, first: Rows, noun: Noun, near: bool = False) -> It
 def _leak(
     listing: Listing, first: Rows, leaked: Rows, split: str, noun: Noun, near: bool, usual: float
 ) -> Iterator[Finding]:
-    share = len(leaked) / max(len(listing.rows(split)), 1)
-    by_chance = noun == "row" and share <= max(2 * usual, FEW)
+    whole = len(listing.rows(split))
+    share = len(leaked) / max(whole, 1)
+    by_chance = noun == "row" and (share <= max(2 * usual, FEW) or len(leaked) <= 2)
     if not len(leaked) or (by_chance and usual > FEW):
         return
     severity: Severity = "note" if by_chance else "warning"
     if share >= max(MUCH, 2 * usual) and not near:
         severity = "error"
-    earlier = "training" if split == "val" else "earlier splits'"
-    earlier = "training" if (listing.splits[first[leaked]] == 0).all() else earlier
+    trained = (listing.splits[first[leaked]] == 0).all()
+    verb = ("nearly " if near else "") + ("repeats" if len(leaked) == 1 else "repeat")
     what = (
-        f"{len(leaked)} of {len(listing.rows(split))} {_NAMES[split]} {noun}s ({share:.1%}) "
-        f"{'nearly repeat' if near else 'repeat'} {earlier} {noun}s: scores look better than they are"
+        f"{len(leaked):,} of {whole:,} {SPLIT_NAMES[split]} {noun}s ({share:.1%}) {verb} "
+        f"{'training' if trained else 'training or validation'} {noun}s"
     )
-    yield _finding(listing, first, leaked, "leak", severity, what, _APART)
+    yield _finding(listing, first, leaked, "near_leak" if near else "leak", severity, what, _APART)
 
 
-def _disputed(
-    listing: Listing, first: Rows, copies: Rows, noun: Noun, near: bool, usual: float
-) -> Iterator[Finding]:
+def _disputed(listing: Listing, first: Rows, copies: Rows, noun: Noun, near: bool, usual: float) -> Iterator[Finding]:
     labels = listing.labels
     if labels is None:
         return
@@ -74,9 +73,10 @@ def _disputed(
     if not len(disputed):
         return
     by_chance = noun == "row" and (usual > FEW or len(disputed) < FEW * len(listing))
-    what = f"{len(disputed)} {noun}s have another label than {'nearly ' if near else ''}the same {noun} elsewhere"
+    same = f"{'nearly ' if near else ''}the same {noun} elsewhere"
+    what = amount(len(disputed), f"{noun} has", f"{noun}s have") + f" another label than {same}"
     where = tuple(
-        f"{listing.place(i)} ({listing.label(i)}) = {listing.place(first[i])} ({listing.label(first[i])})"
+        f"{listing.place(i)} ({listing.label(i)}) = {listing.place(int(first[i]))} ({listing.label(int(first[i]))})"
         for i in disputed[:PLACES].tolist()
     )
     fix = "correct the label that is wrong, or remove both"
@@ -87,16 +87,14 @@ def _within(listing: Listing, first: Rows, copies: Rows, noun: Noun, near: bool)
     if not len(copies):
         return
     counts = [(split, int((listing.splits[copies] == SPLITS.index(split)).sum())) for split in listing.present]
-    where = ", ".join(f"{count} {_NAMES[split]}" for split, count in counts if count)
-    what = f"{where} {noun}s are {'nearly ' if near else ''}the same as another in their split"
-    severity: Severity = "note" if noun == "row" else "warning"
+    where = ", ".join(f"{count:,} {SPLIT_NAMES[split]}" for split, count in counts if count)
+    nouns, repeat = (noun, "repeats") if len(copies) == 1 else (f"{noun}s", "repeat")
+    what = f"{where} {nouns} {'nearly ' if near else ''}{repeat} another of the same split"
+    severity: Severity = "note" if noun == "row" or len(copies) < FEW * len(listing) else "warning"
     fix = "keep one of each, unless they are meant to count more than once"
-    name = "near_duplicates" if near else "duplicates"
-    yield _finding(listing, first, copies, name, severity, what, fix)
+    yield _finding(listing, first, copies, "near_duplicates" if near else "duplicates", severity, what, fix)
 
 
-def _finding(
-    listing: Listing, first: Rows, rows: Rows, check: str, severity: Severity, what: str, fix: str
-) -> Finding:
+def _finding(listing: Listing, first: Rows, rows: Rows, check: str, severity: Severity, what: str, fix: str) -> Finding:
     where = tuple(f"{listing.place(i)} = {listing.place(int(first[i]))}" for i in rows[:PLACES].tolist())
     return Finding(check, severity, what, where, len(rows), fix)

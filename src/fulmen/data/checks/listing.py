@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,15 @@ PLACES = 1000
 Rows = NDArray[np.int64]
 
 
+def amount(count: int, one: str, many: str) -> str:
+    """A number with what follows it.
+
+    >>> amount(1, "text is empty", "texts are empty"), amount(1200, "text is empty", "texts are empty")
+    ('1 text is empty', '1,200 texts are empty')
+    """
+    return f"{count:,} {one if count == 1 else many}"
+
+
 @dataclass(frozen=True)
 class Listing:
     """The samples of training, validation and test, in this order.
@@ -27,11 +36,13 @@ class Listing:
         data: The datamodule, with its data sets.
         splits: ``(N,)`` number of each sample's split in ``SPLITS``.
         targets: ``(N,)`` or ``(N, K)`` as the data sets hold them; ``None`` if they do not.
+        describe: Says where a sample is; ``None``: as :meth:`SupervisedDataModule.identity` and the data set do.
     """
 
     data: SupervisedDataModule
     splits: NDArray[np.int8]
     targets: NDArray[Any] | None
+    describe: Callable[[int], str] | None = None
 
     @classmethod
     def of(cls, data: SupervisedDataModule) -> Listing:
@@ -72,7 +83,9 @@ class Listing:
         return [name for name in SPLITS if name in self.data.datasets]
 
     def place(self, row: int) -> str:
-        """Where a sample is: its path, or its split and what the data set calls it."""
+        """Where a sample is: its path, or its file and row."""
+        if self.describe is not None:
+            return self.describe(row)
         split = SPLITS[self.splits[row]]
         number = int(row - np.searchsorted(self.splits, self.splits[row]))
         dataset = self.dataset(split)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 import numpy as np
@@ -20,14 +20,24 @@ def firsts(keys: NDArray[Any]) -> Rows:
     """For each sample, the first one with the same key; itself if it is that.
 
     Args:
-        keys: ``(N,)``, of any type that can be sorted.
+        keys: ``(N,)`` numbers.
 
-    >>> firsts(np.array(["b", "a", "b"]))
+    >>> firsts(np.array([7, 3, 7]))
     array([0, 1, 0])
     """
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     found: Rows = first[inverse.ravel()].astype(np.int64)
     return found
+
+
+def firsts_of(keys: Iterable[Hashable]) -> Rows:
+    """The same for keys of any kind.
+
+    >>> firsts_of(["b", "a", "b"])
+    array([0, 1, 0])
+    """
+    seen: dict[Hashable, int] = {}
+    return np.array([seen.setdefault(key, row) for row, key in enumerate(keys)], np.int64)
 
 
 def candidates(
@@ -109,7 +119,7 @@ def _count_bits(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
     pairs = words - ((words >> np.uint64(1)) & np.uint64(0x5555555555555555))
     fours = (pairs & np.uint64(0x3333333333333333)) + ((pairs >> np.uint64(2)) & np.uint64(0x3333333333333333))
     bytes_ = (fours + (fours >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return (bytes_ * np.uint64(0x0101010101010101)) >> np.uint64(56)
+    return np.asarray((bytes_ * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
 def _correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,8 @@ from numpy.typing import NDArray
 from fulmen.data.checks.listing import Rows
 from fulmen.data.checks.pairs import candidates
 
+VERSION = 1
+"""Another number for another way of comparing: what older ones kept is not read."""
 SHINGLE = 5
 """Characters in a shingle."""
 SIMILAR = 0.8
@@ -46,7 +47,7 @@ def similar_texts(texts: Sequence[str]) -> NDArray[np.int64]:
         ``(P, 2)`` pairs ``i < j``.
     """
     long = np.flatnonzero(np.fromiter((len(text) >= SHINGLE for text in texts), np.bool_, len(texts)))
-    signatures = _signatures([texts[i][:READ] for i in long])
+    signatures = _signatures([texts[i][:READ] for i in long.tolist()])
     bands = signatures.reshape(len(long), _BANDS, _ROWS)
     factors = _odd(_ROWS)
     keys = (bands * factors).sum(axis=2, dtype=np.uint64)
