@@ -30,6 +30,8 @@ def test_config_runs(cli: Cli, path: Path, tmp_path: Path) -> None:
         options += own_images(tmp_path)
     if path.stem in OWN_TEXTS:
         options += OWN_TEXTS[path.stem](tmp_path)
+    if path.stem in OWN_TABLES:
+        options += OWN_TABLES[path.stem](tmp_path)
     if path.stem == "fashion_mnist_cnn":
         options += ["--data.download", "false"]
     result = cli("fit", "--config", path, *options)
@@ -65,19 +67,22 @@ def own_images(folder: Path) -> list[object]:
     ]
 
 
-def texts(count: int = 60) -> list[tuple[str, bool]]:
-    """Sentences, and whether they are good."""
-    rng = np.random.default_rng(0)
-    words = ["the film", "a story", "of love", "told in an hour", "so it is"]
-    return [(f"{rng.choice(words)} {('bad', 'good')[i % 2]} {rng.choice(words)}", i % 2 == 1) for i in range(count)]
+def texts(count: int = 60, seed: int = 0) -> list[tuple[str, bool]]:
+    """Texts that differ in all but one word, and whether they are good."""
+    rng = np.random.default_rng(seed)
+    letters = rng.choice(list("abcdefgh"), (count, 9, 6))
+    return [
+        (" ".join(["".join(word) for word in found] + [("bad", "good")[i % 2]]), i % 2 == 1)
+        for i, found in enumerate(letters)
+    ]
 
 
 def own_sst2(folder: Path) -> list[object]:
     """Three tables without names of columns."""
     options: list[object] = []
-    for split in ("train", "val", "test"):
+    for seed, split in enumerate(("train", "val", "test")):
         path = folder / f"{split}.tsv"
-        path.write_text("".join(f"{text}\t{int(good)}\n" for text, good in texts()))
+        path.write_text("".join(f"{text}\t{int(good)}\n" for text, good in texts(seed=seed)))
         options += [f"--data.{split}", path]
     return options
 
@@ -103,6 +108,35 @@ OWN_TEXTS: dict[str, Callable[[Path], list[object]]] = {
     "sms_spam_text_mlp": own_sms,
     "text_folders_cnn": own_folders,
 }
+
+
+def own_titanic(folder: Path) -> list[object]:
+    """Passengers who are made up, some of unknown age."""
+    rng = np.random.default_rng(0)
+    rows = ["PassengerId,Survived,Pclass,Name,Sex,Age,SibSp,Parch,Ticket,Fare,Cabin,Embarked"]
+    for i in range(120):
+        sex, age = ("male", "female")[i % 2], "" if i % 9 == 4 else f"{rng.uniform(1, 70):.1f}"
+        rows.append(
+            f'{i},{i % 2},{i % 3},"Nobody, {i}",{sex},{age},0,{i % 4},T{i},{rng.uniform(5, 99):.2f},,{"SCQ"[i % 3]}'
+        )
+    (folder / "train.csv").write_text("\n".join(rows))
+    return ["--data.train", folder / "train.csv"]
+
+
+def own_adult(folder: Path) -> list[object]:
+    """Two tables of people who are made up, some of unknown work."""
+    rng, options = np.random.default_rng(0), []
+    for split in ("train", "test"):
+        rows = ["age,workclass,hours_per_week,income"]
+        for i in range(120):
+            age, work = rng.uniform(20, 70), ("Private", "State-gov", "?")[i % 3]
+            rows.append(f"{age:.3f},{work},{rng.uniform(10, 60):.3f},{('<=50K', '>50K')[int(age > 45)]}")
+        (folder / f"{split}.csv").write_text("\n".join(rows))
+        options += [f"--data.{split}", folder / f"{split}.csv"]
+    return options
+
+
+OWN_TABLES = {"titanic_mlp": own_titanic, "adult_mlp": own_adult}
 
 
 def scores(folder: Path, stage: str = "test") -> dict[str, float]:
@@ -151,3 +185,21 @@ def test_real_texts(cli: Cli, name: str, metric: str, least: float, tmp_path: Pa
         options = ["--data.train", sst2 / "train.tsv", "--data.val", sst2 / "dev.tsv", "--data.test", sst2 / "test.tsv"]
     assert cli("fit", "--config", ROOT / "configs" / f"{name}.yaml", *options).code == 0
     assert scores(tmp_path / "runs" / name / "version_0")[f"test/{metric}"] >= least
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA.is_dir(), reason="the real data are not here")
+@pytest.mark.parametrize(("name", "least"), [("adult_mlp", 0.845), ("titanic_mlp", 0.74)])
+def test_real_tables(cli: Cli, name: str, least: float, tmp_path: Path) -> None:
+    adult, titanic = DATA / "adult", DATA / "titanic_kaggle" / "titanic"
+    options: list[object] = ["--data.train", titanic / "train.csv"]
+    if name == "adult_mlp":
+        options = ["--data.train", adult / "adult_train.csv", "--data.test", adult / "adult_test.csv"]
+    path = ROOT / "configs" / f"{name}.yaml"
+    assert cli("fit", "--config", path, *options).code == 0
+    assert scores(tmp_path / "runs" / name / "version_0")["test/accuracy"] >= least
+    if name == "titanic_mlp":
+        assert cli("predict", "--config", path, *options, "--data.predict", titanic / "test.csv").code == 0
+        lines = (tmp_path / "runs" / name / "version_0" / "predictions.csv").read_text().splitlines()
+        assert len(lines) == 419
+        assert lines[1].startswith('"892","died",')

@@ -177,3 +177,28 @@ def test_facts_are_known_at_once() -> None:
     data = ArrayData(torch.rand(N, 3, 8, 8), CYCLE % 3)
     assert (data.input_shape, data.num_outputs, data.target_type) == ([3, 8, 8], 3, "multiclass")
     assert data.datasets == {}
+
+
+@pytest.mark.parametrize("by", [None, "random", {"group": "who"}, {"time": "when"}])
+@pytest.mark.parametrize("balance", [None, "sampler", "class_weights"])
+def test_what_is_not_for_training_changes_nothing_of_it(by: Any, balance: Any) -> None:
+    """Poisoned: inputs and targets of validation and test are others, and so is nothing that training sees."""
+    rng = np.random.default_rng(0)
+    columns = {"who": CYCLE // 3, "when": rng.permutation(N)}
+    options: dict[str, Any] = {"columns": columns, "split_by": by, "balance": balance, "standardize": True}
+    inputs, targets = rng.normal(3, 2, (N, 4)).astype(np.float32), rng.integers(0, 2, N)
+    clean = ArrayData(inputs, targets, **options)
+    clean.setup("fit")
+    evaluated = np.concatenate([clean.datasets[split].rows for split in ("val", "test")])  # type: ignore[attr-defined]
+    poisoned_inputs, poisoned_targets = inputs.copy(), targets.copy()
+    poisoned_inputs[evaluated] = 1e6
+    if by in ("random", {"time": "when"}):  # where classes decide no split
+        poisoned_targets[evaluated] = 1 - targets[evaluated]
+    poisoned = ArrayData(poisoned_inputs, poisoned_targets, **options)
+    poisoned.setup("fit")
+    for name, value in clean.statistics.items():
+        assert torch.equal(value, poisoned.statistics[name])
+    assert torch.equal(clean.class_counts(), poisoned.class_counts())  # type: ignore[arg-type]
+    for one, other in zip(clean.train_dataloader(), poisoned.train_dataloader(), strict=True):
+        one, other = (data.on_after_batch_transfer(b, 0) for data, b in ((clean, one), (poisoned, other)))
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))

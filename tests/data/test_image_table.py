@@ -175,7 +175,7 @@ def test_split_by_columns(tmp_path: Path) -> None:
     by_name = ready(file, split_by={"group": r"re:(\d)\.png"}, val_fraction=0.3, test_fraction=0.3)
     digits = [{number[str(n)] % 10 for n in names(by_name, s)} for s in by_name.datasets]
     assert sum(map(len, digits)) == 10
-    with pytest.raises(DataError, match=r"unknown column 'persona'; did you mean 'person'"):
+    with pytest.raises(DataError, match=r"t\.csv: unknown column 'persona'"):
         make(file, split_by={"group": "persona"})
 
 

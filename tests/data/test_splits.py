@@ -1,5 +1,8 @@
 """Splits: shares, stability, seeds, errors."""
 
+from typing import Any
+from zlib import crc32
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -36,6 +39,38 @@ def test_whole_blocks_are_split_exactly_in_every_class(blocks: list[int], seed: 
     for c, number in enumerate(blocks):
         counts = {name: int((labels[rows[name]] == c).sum()) for name in SPLITS}
         assert counts == {"train": (20 - val - test) * number, "val": val * number, "test": test * number}
+
+
+def by_row_one_class_after_the_other(labels: list[object], seed: int) -> np.ndarray[Any, Any]:
+    """The same in few words: what is written first, splits of runs that were made depend on."""
+    positions = np.empty(len(labels))
+    names = [str(label) for label in labels]
+    for name in set(names):
+        rows = [i for i, other in enumerate(names) if other == name]
+        draws = np.random.default_rng([seed, crc32(name.encode())]).random((-(-len(rows) // 20), 2, 20))
+        positions[rows] = (draws[:, 0].argsort(axis=1) + draws[:, 1]).ravel()[: len(rows)] / 20
+    return positions
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.one_of(
+        st.lists(st.integers(-3, 40), max_size=150),
+        st.lists(st.sampled_from(["ant", "bee", "Ünder", "1"]), max_size=150),
+        st.lists(st.booleans(), max_size=150),
+        st.lists(st.sampled_from([0.5, 1.0, 2.0]), max_size=60),
+    ),
+    st.integers(0, 9),
+)
+def test_positions_are_those_of_every_class_by_itself(labels: list[object], seed: int) -> None:
+    np.testing.assert_array_equal(positions_by_row(labels, seed), by_row_one_class_after_the_other(labels, seed))
+
+
+def test_rows_that_are_drawn_for_in_parts_get_the_same_positions(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = np.arange(3000) % 3
+    expected = positions_by_row(labels, 1)
+    monkeypatch.setattr("fulmen.data.splits._CHUNK", 60)
+    np.testing.assert_array_equal(positions_by_row(labels, 1), expected)
 
 
 def test_shares_of_rare_classes() -> None:

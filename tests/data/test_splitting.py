@@ -295,14 +295,14 @@ def test_samples_that_a_file_lacks_are_split_as_folders_say(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("sample,split\n0,train\n0,test\n", "has sample '0' in two splits"),
+        ("sample,split\n0,train\n0,test\n", "the file has '0' in two splits; remove one"),
         ("sample,split\n0,trian\n", "unknown split 'trian'; did you mean 'train'"),
         ("sample,split\n0,\n", "unknown split ''"),
         ("name,side\n0,train\n", r"is no split \(columns sample,split\)"),
         ("", "is no split"),
-        ("sample,split\nx.png,train\n", "names none of the 20 samples; it names 'x.png', these data have '0'"),
-        ("sample,split\n", "the file is empty"),
-        ("sample,split\n3,train\n20,test\n", "names 2 rows, and these data have 20; rows are named by number"),
+        ("sample,split\nx.png,train\n", "names none of the 20 samples: it names 'x.png', these data have '0'"),
+        ("sample,split\n", "it names 'nothing'"),
+        ("sample,split\n3,train\n20,test\n", "names row 20, and these data have 20 rows; rows are named by number"),
         ("sample,split\n19,train\n", "has '19' in train, the data themselves in test; it was made from other data"),
         ("sample,split\n1,test\n", "has '1' in test, the data themselves in train"),
     ],

@@ -105,7 +105,7 @@ def test_batches_are_the_texts_one_by_one(texts: list[str], kind: str) -> None:
         assert row.tolist() == alone + [0] * (len(row) - len(alone))
     rows = torch.arange(len(texts)).flip(0)
     assert torch.equal(tokens.gather(rows), together.flip(0))
-    assert torch.equal(one.encode(pa.chunked_array([texts])).ids, tokens.ids)
+    assert torch.equal(one.encode(pa.array(texts)).ids, tokens.ids)
 
 
 ENCODERS = {kind: encoder(kind, max_tokens=12) for kind in KINDS}

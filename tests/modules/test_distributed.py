@@ -111,6 +111,7 @@ def test_rare_classes_weigh_as_in_one_process(task: str, balance: str) -> None:
 def test_every_process_has_the_class_weights_of_all_samples() -> None:
     """Torch's weighted mean is that of each process's samples; their gradients are averaged."""
     module, data = balanced(2, "multiclass", "class_weights")
+    data.setup("fit")  # the processes had copies of their own
     linear = make_module(data, hidden_features=[]).network
     counts = data.class_counts()
     assert counts is not None

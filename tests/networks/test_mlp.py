@@ -10,6 +10,7 @@ from torch import nn
 
 from fulmen.core.errors import ConfigError
 from fulmen.networks import MLP
+from fulmen.networks.mlp import CategoryEmbeddings, embedding_width
 
 
 def parameters(net: nn.Module) -> int:
@@ -120,3 +121,87 @@ def test_errors(options: dict[str, Any], message: str) -> None:
         MLP((4,), 2, **options)
     with pytest.raises(ConfigError):
         MLP((4,), 0)
+
+
+def with_codes(numbers: int = 2) -> tuple[MLP, torch.Tensor]:
+    torch.manual_seed(0)
+    net = MLP((numbers + 2,), 3, [8], categories=[4, 3], embedding_features=5)
+    codes = torch.tensor([[0.0, 2], [3, 1], [1, 0]])
+    return net, torch.cat([torch.randn(3, numbers), codes], 1)
+
+
+@pytest.mark.parametrize("numbers", [0, 2])
+def test_categories_by_hand(numbers: int) -> None:
+    net, x = with_codes(numbers)
+    assert isinstance(net.embed, CategoryEmbeddings)
+    table = net.embed.embedding.weight
+    assert table.shape == (7, 5)
+    rows = [torch.cat([line[:numbers], table[int(line[-2])], table[4 + int(line[-1])]]) for line in x]
+    expected = net.head(net.hidden(torch.stack(rows)))
+    torch.testing.assert_close(net(x), expected)
+    assert parameters(net) == 7 * 5 + ((numbers + 10) * 8 + 8) + (8 * 3 + 3)
+
+
+def test_each_code_has_a_gradient_of_its_own() -> None:
+    net, x = with_codes()
+    net(x).square().sum().backward()
+    assert isinstance(net.embed, CategoryEmbeddings)
+    gradient = net.embed.embedding.weight.grad
+    assert gradient is not None
+    assert gradient.any(1).tolist() == [True, True, False, True, True, True, True]  # code 2 of the first does not occur
+
+
+def test_the_unknown_code_starts_at_zero() -> None:
+    net, _ = with_codes()
+    assert isinstance(net.embed, CategoryEmbeddings)
+    weight = net.embed.embedding.weight
+    assert (weight == 0).all(1).tolist() == [True, False, False, False, True, False, False]
+    big = CategoryEmbeddings([2000], 25).embedding.weight
+    assert 0.99 / 5 < big.abs().max().item() <= 1 / 5
+
+
+def test_embedding_width() -> None:
+    assert embedding_width([2]) == round(1.6 * 2**0.56) == 2
+    assert embedding_width([17, 42, 3]) == round(1.6 * 42**0.56) == 13
+    assert embedding_width([10**6]) == 50
+    net = MLP((3,), 1, [4], categories=[42, 7])
+    assert isinstance(net.embed, CategoryEmbeddings)
+    assert net.embed.features == 13
+
+
+def test_categories_export_and_compile() -> None:
+    net, x = with_codes()
+    net.eval()
+    exported = torch.export.export(net, (x,))
+    torch.testing.assert_close(exported.module()(x), net(x))
+    torch.testing.assert_close(torch.compile(net, backend="eager", fullgraph=True)(x), net(x))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "largest"), [(torch.bfloat16, 257), (torch.float16, 2049), (torch.float32, 2**24 + 1)]
+)
+def test_codes_that_a_type_cannot_hold_are_refused(dtype: torch.dtype, largest: int) -> None:
+    assert torch.tensor(largest - 1).to(dtype).long() == largest - 1
+    assert torch.tensor(largest).to(dtype).long() != largest
+    layer = CategoryEmbeddings([3, 5], 2)
+    x = torch.tensor([[1.5, 2, 4]])
+    layer.categories = [3, largest]
+    layer.to(dtype)(x.to(dtype))
+    layer.categories = [3, largest + 1]
+    with pytest.raises(
+        ConfigError, match=r"categories: torch.*set `trainer\.precision` to 16-mixed, bf16-mixed or 32-true"
+    ):
+        layer(x.to(dtype))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"categories": [3, 0]}, "at least 1 code"),
+        ({"categories": [3, 3, 3, 3, 3]}, "5 columns, but a sample has 4 values"),
+        ({"categories": [3], "embedding_features": 0}, "embedding_features: 0 is out of range"),
+    ],
+)
+def test_errors_of_categories(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        MLP((4,), 2, **options)

@@ -279,7 +279,7 @@ CASES: list[tuple[str, Any, str]] = [
     ("training_shuffled", Unshuffled, "every epoch trains in the same order"),
     ("training_shuffled", GloballyShuffled, "different orders"),
     ("same_split", GlobalSplit, "holds other samples"),
-    ("split_file", Misnamed, "sample '0' in two splits"),
+    ("split_file", Misnamed, "calls several samples .'0'.; mend identity"),
     ("split_file", Forgetful, "disagree on"),
     ("split_file", FromFile, "samples are elsewhere"),
     ("folds", SameFold, "do not validate in exactly one"),

@@ -94,7 +94,9 @@ def _places(finding: Finding) -> str:
     """The first few places; none is broken at its blanks."""
     shown = [place.replace(" ", _STUCK) for place in _shorter(finding.where[:_SHOWN])]
     more = finding.count - len(shown)
-    return "; ".join(shown) + (f"; and {more:,} more" if shown and more > 0 else "")
+    if shown and more > 0:
+        shown.append(f"and {more:,} more".replace(" ", _STUCK))
+    return "; ".join(shown)
 
 
 def _shorter(places: Sequence[str]) -> list[str]:

@@ -19,6 +19,7 @@ KINDS: tuple[str, ...] = get_args(Kind)
 FEW = 10
 """Whole numbers of so few different values (a class, a rating, a month) are categories."""
 _FEW_WORDS = 20
+_TRIED_FIRST = 1000
 _YES_NO = ({"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"})
 YES = frozenset({"true", "yes", "y", "t"})
 NO = frozenset({"false", "no", "n", "f"})
@@ -169,10 +170,10 @@ def as_numbers(values: pa.ChunkedArray) -> NDArray[np.float64] | None:
         return None
     if pa.types.is_string(kind):
         words = compute.utf8_trim_whitespace(values)
-        try:
-            values = words.cast(pa.float64())
-        except pa.ArrowInvalid:
+        found = _cast(words, pa.float64())
+        if found is None:
             return _times_of_day(words)
+        values = found
     elif pa.types.is_time(kind):
         unit = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[kind.unit]
         values = compute.divide(
@@ -183,16 +184,26 @@ def as_numbers(values: pa.ChunkedArray) -> NDArray[np.float64] | None:
     return np.asarray(values.cast(pa.float64()).to_numpy(), np.float64)
 
 
+def _cast(words: pa.ChunkedArray, kind: Any) -> pa.ChunkedArray | None:
+    """Texts as another type; ``None`` if one is not of it. A few are tried first: to fail on millions takes long."""
+    import pyarrow as pa
+
+    try:
+        words.slice(0, _TRIED_FIRST).cast(kind)
+        return words.cast(kind)
+    except pa.ArrowInvalid:
+        return None
+
+
 def _times_of_day(words: pa.ChunkedArray) -> NDArray[np.float64] | None:
     """Seconds since midnight of texts such as 18:30 or 18:30:05."""
     import pyarrow as pa
     from pyarrow import compute
 
-    try:
-        times = compute.binary_join_element_wise("1970-01-01", words, " ").cast(pa.timestamp("us"))
-    except pa.ArrowInvalid:
+    found = _cast(compute.binary_join_element_wise("1970-01-01", words, " "), pa.timestamp("us"))
+    if found is None:
         return None
-    seconds = np.asarray(times.to_numpy(), "M8[us]").astype(np.int64) / 1e6
+    seconds = np.asarray(found.to_numpy(), "M8[us]").astype(np.int64) / 1e6
     return np.where(words.is_null().to_numpy(), np.nan, seconds)
 
 
@@ -213,12 +224,9 @@ def as_dates(values: pa.ChunkedArray) -> NDArray[np.datetime64] | None:
     if not pa.types.is_string(values.type):
         return None
     words = compute.utf8_trim_whitespace(values)
-    for kind in (pa.timestamp("us"), pa.timestamp("us", tz="UTC")):
-        try:
-            return np.asarray(words.cast(kind).to_numpy(), "M8[us]")
-        except pa.ArrowInvalid:
-            continue
-    return None
+    found = _cast(words, pa.timestamp("us"))
+    found = _cast(words, pa.timestamp("us", tz="UTC")) if found is None else found
+    return None if found is None else np.asarray(found.to_numpy(), "M8[us]")
 
 
 def _plain_time(kind: Any) -> Any:

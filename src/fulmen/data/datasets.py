@@ -56,10 +56,11 @@ class DatasetData(SupervisedDataModule):
 
     def __init__(
         self,
-        train: Dataset[Any] | Any,
-        val: Dataset[Any] | Any | None = None,
-        test: Dataset[Any] | Any | None = None,
-        predict: Dataset[Any] | Any | None = None,
+        # without parameters: jsonargparse looks for the options of `class_path` in `Dataset[Any]` itself
+        train: Dataset | Any,  # type: ignore[type-arg]
+        val: Dataset | Any | None = None,  # type: ignore[type-arg]
+        test: Dataset | Any | None = None,  # type: ignore[type-arg]
+        predict: Dataset | Any | None = None,  # type: ignore[type-arg]
         inputs: Place | list[Place] | None = None,
         target: Place | None = None,
         target_type: TargetType | None = None,

@@ -99,6 +99,11 @@ def check_map_style(name: str, dataset: Any) -> None:
     if isinstance(dataset, Mapping):
         splits = ", ".join(map(repr, dataset))
         raise DataError(f"{name}: got several data sets, {splits}; give one: DatasetData(train=sets['train'], ...)")
+    if isinstance(dataset, str):
+        raise DataError(
+            f"{name}: {dataset!r} is a text, no data set; give an object, or in a config `class_path` and `init_args` "
+            "(for files there are ImageFolderData, ImageTableData, TextData and TabularData)"
+        )
     if isinstance(dataset, IterableDataset) or not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
         raise DataError(
             f"{name}: {type(dataset).__name__} has no samples by number (`len(data)`, `data[i]`), without which it "
@@ -193,6 +198,8 @@ def as_tensor(value: Any, what: str) -> Tensor:
     """
     try:
         tensor = value if isinstance(value, Tensor) else torch.as_tensor(_pixels(value, what))
+    except DataError:
+        raise
     except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(
             f"{what}: the inputs are {_kind(value)}, no tensor, array or image of one shape; make one in `transform`"

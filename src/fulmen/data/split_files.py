@@ -52,10 +52,6 @@ def read_split(path: Path) -> Any:
     wrong = next((v for v in pc.unique(table["split"]).to_pylist() if v not in SPLITS), None)
     if wrong is not None:
         raise DataError(f"split_by: {path} holds {unknown('split', wrong, SPLITS)}")
-    sides = table.group_by("sample").aggregate([("split", "count_distinct")])
-    torn = sides.filter(pc.greater(sides["split_count_distinct"], 1))["sample"]
-    if len(torn):
-        raise DataError(f"split_by: {path} has sample {torn[0].as_py()!r} in two splits; remove one of the lines")
     return table
 
 
@@ -76,29 +72,54 @@ def sides_from_file(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    names = pa.array(np.arange(len(sides)) if keys is None else keys).cast(pa.string())
-    where = pc.index_in(names, value_set=table["sample"].combine_chunks())
-    named = where.is_valid().to_numpy(zero_copy_only=False)
+    samples = table["sample"].combine_chunks()
+    written = pc.index_in(table["split"].combine_chunks(), value_set=pa.array(SPLITS)).to_numpy().astype(np.int8) + 1
+    lines, first = _lines_of_rows(samples, len(sides)) if keys is None else _lines_of_keys(samples, keys)
+    torn = np.flatnonzero(written[first] != written)
+    if len(torn):
+        raise DataError(
+            f"split_by: the file has {samples[int(torn[0])].as_py()!r} in two splits; remove one of its lines"
+        )
+    named = lines >= 0
     if not named.any():
+        names = samples[0].as_py() if len(samples) else "nothing"
         raise DataError(
-            f"split_by: the file names none of the {len(sides)} samples; it names {table['sample'][0].as_py()!r}, "
-            f"these data have {names[0].as_py()!r}"
-            if len(table) and len(names)
-            else "split_by: the file is empty"
+            f"split_by: the file names none of the {len(sides)} samples: it names {names!r}, these data have "
+            f"{'0' if keys is None else keys[0]!r}"
         )
-    if keys is None and len(table) > named.sum():
-        raise DataError(
-            f"split_by: the file names {len(table)} rows, and these data have {len(sides)}; rows are named by number, "
-            "so that it fits the data it was made from, or these with rows appended"
-        )
-    written = pc.index_in(table["split"].combine_chunks(), value_set=pa.array(SPLITS)).to_numpy() + 1
-    result = sides.copy()
-    result[named] = written[where.drop_null().to_numpy()]
+    result = np.where(named, written[lines], sides)
     moved = np.flatnonzero((given != 0) & ((given == _TEST) != (result == _TEST)))
     if len(moved):
         row = int(moved[0])
         raise DataError(
-            f"split_by: the file has {names[row].as_py()!r} in {SPLITS[result[row] - 1]}, the data themselves in "
-            f"{SPLITS[given[row] - 1]}; it was made from other data"
+            f"split_by: the file has {samples[int(lines[row])].as_py()!r} in {SPLITS[result[row] - 1]}, the data "
+            f"themselves in {SPLITS[given[row] - 1]}; it was made from other data"
         )
     return result
+
+
+def _lines_of_rows(samples: Any, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The line of each row in a file of row numbers, -1 for none; and of each line, one that names the same."""
+    import pyarrow as pa
+
+    try:
+        rows = samples.cast(pa.int64()).to_numpy()
+    except pa.ArrowInvalid:  # names, not numbers
+        return np.full(size, -1), np.arange(len(samples))
+    if len(rows) and (rows.min() < 0 or rows.max() >= size):
+        raise DataError(
+            f"split_by: the file names row {rows.max()}, and these data have {size} rows; rows are named by number, so "
+            "that it fits the data it was made from, or these with rows appended"
+        )
+    lines = np.full(size, -1)
+    lines[rows] = np.arange(len(rows))
+    return lines, lines[rows]
+
+
+def _lines_of_keys(samples: Any, keys: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The same in a file of names."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    lines = pc.index_in(pa.array(keys, pa.string()), value_set=samples)
+    return lines.fill_null(-1).to_numpy().astype(np.int64), pc.index_in(samples, value_set=samples).to_numpy()

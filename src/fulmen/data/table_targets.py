@@ -76,9 +76,10 @@ class TargetRules:
             return self.target_type, "as target_type says"
         if self.label_separator is not None:
             return "multilabel", "labels in one cell"
-        kinds = [_looks_like(column, self.class_names is not None) for column in values.values()]
         if len(values) == 1:
-            return kinds[0]
+            if self.class_names is not None:
+                return "binary" if len(self.class_names) == 2 else "multiclass", "as class_names says"
+            return _looks_like(next(iter(values.values())))
         if all(_is_zero_one(column) for column in values.values()):
             return "multilabel", "columns of 0 and 1"
         return "regression", "several columns of numbers"
@@ -124,7 +125,7 @@ class TargetRules:
         column = next(iter(values.values()))
         if self.label_separator is not None:
             return _labels(column, self.label_separator, cells, describe)
-        keys, indices = category_keys(column, numeric=as_numbers(column) is not None)
+        keys, indices = category_keys(column, _are_numbers(column))
         return torch.from_numpy(_codes(keys, cells, indices, describe)[indices])
 
 
@@ -133,10 +134,10 @@ def stratum(values: Values, rules: TargetRules) -> NDArray[np.int64] | None:
     if len(values) > 1 or rules.label_separator is not None:
         return None
     column = next(iter(values.values()))
-    kind = rules.target_type or _looks_like(column, rules.class_names is not None)[0]
-    if kind == "regression":
+    named = rules.target_type if rules.target_type or rules.class_names is None else "multiclass"
+    if (named or _looks_like(column)[0]) == "regression":
         return None
-    keys, indices = category_keys(column, numeric=as_numbers(column) is not None)
+    keys, indices = category_keys(column, _are_numbers(column))
     order = {key: i for i, key in enumerate(sorted({key for key in keys if key is not None}))}
     return np.array([*(order[key] if key is not None else -1 for key in keys), -1])[indices]
 
@@ -148,8 +149,8 @@ def found_classes(column: pa.ChunkedArray, label_separator: str | None = None) -
     >>> found_classes(pa.chunked_array([[10, 9, 10]])), found_classes(pa.chunked_array([["b|a", "c"]]), "|")
     (['9', '10'], ['a', 'b', 'c'])
     """
-    numeric = label_separator is None and as_numbers(column) is not None
-    keys, _ = category_keys(column, numeric=numeric)
+    numeric = label_separator is None and _are_numbers(column)
+    keys, _ = category_keys(column, numeric)
     names = {key for key in keys if key is not None}
     if label_separator is not None:
         names = {label for name in names for label in _split(name, label_separator)}
@@ -162,20 +163,26 @@ def missing_targets(values: Values) -> NDArray[np.bool_]:
     return np.logical_or.reduce(rows)  # type: ignore[no-any-return]
 
 
-def _looks_like(column: pa.ChunkedArray, named: bool) -> tuple[TargetType, str]:
+def _are_numbers(column: pa.ChunkedArray) -> bool:
+    import pyarrow as pa
+
+    return not pa.types.is_boolean(column.type) and as_numbers(column) is not None
+
+
+def _looks_like(column: pa.ChunkedArray) -> tuple[TargetType, str]:
     """The task of one target column, and why."""
     numbers = as_numbers(column)
-    found = found_classes(column) if numbers is None else []
-    if numbers is not None:
+    if numbers is None:
+        count = len(found_classes(column))
+    else:
         present = numbers[~np.isnan(numbers)]
         different = np.unique(present)
         whole = bool((different == np.round(different)).all())
         repeated = len(different) <= max(len(present) // 2, 2)
-        if not (named or (whole and len(different) <= FEW_CLASSES and repeated)):
+        if not (whole and len(different) <= FEW_CLASSES and repeated):
             return "regression", f"{len(different):,} different numbers"
-        found = [f"{number:g}" for number in different]
-    kind: TargetType = "binary" if len(found) == 2 else "multiclass"
-    return kind, f"{len(found)} classes"
+        count = len(different)
+    return "binary" if count == 2 else "multiclass", f"{count} classes"
 
 
 def _is_zero_one(column: pa.ChunkedArray) -> bool:

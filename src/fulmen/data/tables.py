@@ -126,6 +126,7 @@ class TabularData(SupervisedDataModule):
         }
         self.columns: list[Column] = []
         self._tables: StackedTables | None = None  # until the rows are encoded
+        self._rows: Rows = {}  # as long
         self._starts: dict[str, NDArray[np.int64]] = {}
         self._built: set[str] = set()
         self._stage = ""
@@ -136,7 +137,8 @@ class TabularData(SupervisedDataModule):
         if not self.learned:
             self._tables = self._read(LABELLED)
             self._check_names(self._tables)
-            self.learned = self._learn(self._tables, self._split(self._tables)["train"])
+            self._rows = self._split(self._tables)
+            self.learned = self._learn(self._tables, self._rows["train"])
         self._state_facts()
 
     def _read(self, splits: Collection[str]) -> StackedTables:
@@ -263,12 +265,12 @@ class TabularData(SupervisedDataModule):
             tables = self._tables or self._read(needed & {*LABELLED})
             tables.require([column["name"] for column in self.learned["columns"]])
             every: Rows = {next(iter(needed)): np.arange(len(tables))}
-            rows = self._split(tables) if "train" in needed else self._with_target(tables, every)
+            rows = self._rows or (self._split(tables) if "train" in needed else self._with_target(tables, every))
             made |= self._encode(tables, rows)
         if "predict" in needed:
             tables = self._read({"predict"})
             made |= self._encode(tables, {"predict": np.arange(len(tables))})
-        self._tables, self._built = None, needed
+        self._tables, self._rows, self._built = None, {}, needed
         return made
 
     def _encode(self, tables: StackedTables, rows: Rows) -> dict[str, BatchedDataset]:
@@ -302,6 +304,6 @@ class TabularData(SupervisedDataModule):
     def view(self, fold: int, folds: int) -> Self:
         """As the base class; learns from the fold's training split at once, so that its facts are known."""
         made = super().view(fold, folds)
-        made._tables, made._built = None, set()
+        made._tables, made._rows, made._built = None, {}, set()
         made._prepare()
         return made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,7 @@ class Listing:
     """
 
     sources: tuple[TextSource, ...]
-    texts: pa.ChunkedArray
+    texts: pa.Array
     starts: tuple[int, ...]
     given: NDArray[np.str_]
 
@@ -51,16 +51,18 @@ class Listing:
             for split, source in read.items()
         ]
         starts = np.cumsum([0, *map(len, sources)]).tolist()
-        return cls(sources, pa.chunked_array([s.texts for s in sources]), tuple(starts), np.concatenate(given))
+        texts = sources[0].texts if len(sources) == 1 else pa.concat_arrays([s.texts for s in sources])
+        parts = (texts[start : start + len(source)] for start, source in zip(starts, sources, strict=False))
+        sources = tuple(replace(source, texts=part) for source, part in zip(sources, parts, strict=True))
+        return cls(sources, texts, tuple(starts), np.concatenate(given))
 
     def __len__(self) -> int:
         return self.starts[-1]
 
-    @cached_property
-    def labels(self) -> list[str | None] | None:
-        """As they are written; ``None`` where a source has none."""
-        parts = [source.labels for source in self.sources]
-        return None if None in parts else [label for part in parts for label in part or []]
+    @property
+    def labelled(self) -> bool:
+        """Whether there are labels."""
+        return all(source.labels is not None for source in self.sources)
 
     @cached_property
     def keys(self) -> list[str] | None:
@@ -76,7 +78,8 @@ class Listing:
 
     def targets(self, target_type: TargetType | None, names: list[str] | None, separator: str | None) -> Targets:
         """See :func:`fulmen.data.targets.read_targets`."""
-        return read_targets(self.labels or [], target_type, names, separator, self.describe)
+        cells = [cell for source in self.sources if source.labels is not None for cell in source.labels.to_pylist()]
+        return read_targets(cells, target_type, names, separator, self.describe)
 
     def describe(self, sample: int) -> str:
         """What messages call a sample."""

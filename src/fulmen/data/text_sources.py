@@ -49,16 +49,16 @@ class TextSource:
     Attributes:
         path: The file or folder.
         texts: One a sample; what is missing is an empty text.
-        labels: As they are written; ``None`` where there are none.
+        labels: ``(N,)`` as they are written; ``None`` where there are none.
         paths: Of the file of each text, from ``path``; ``None`` for a table.
         given: The split that a folder says, or ``""``.
-        table: The columns that were read; ``None`` for a folder.
+        table: The further columns that were read; ``None`` for a folder.
         first_line: The line of the first sample in a table, from 1.
     """
 
     path: Path
     texts: pa.Array
-    labels: list[str | None] | None = None
+    labels: pa.ChunkedArray | None = None
     paths: list[str] | None = None
     given: NDArray[np.str_] | None = None
     table: pa.Table | None = None
@@ -114,9 +114,11 @@ def _read_table(path: Path, format: TextFormat, labelled: bool, more: Sequence[s
             table = None
         if table is None:
             raise
-    labels: list[str | None] | None = column(table, format.target).to_pylist() if labelled else None
+    labels = column(table, format.target) if labelled else None
     in_file = path.suffix.lower() not in (".jsonl", ".json", ".parquet", ".pq") and format.header is True
-    return TextSource(path, _joined(table, format.text), labels, table=table, first_line=2 if in_file else 1)
+    return TextSource(
+        path, _joined(table, format.text), labels, table=table.select(more), first_line=2 if in_file else 1
+    )
 
 
 def _joined(table: pa.Table, names: Sequence[str]) -> pa.Array:
@@ -138,11 +140,13 @@ def _joined(table: pa.Table, names: Sequence[str]) -> pa.Array:
 
 def _read_folder(path: Path, encoding: str | None) -> TextSource:
     """Texts in class folders, those in folders for the splits."""
+    import pyarrow as pa
+
     splits = {sub: split for sub in _folders(path) if (split := _split_of(sub.name))}
     if splits and "train" not in splits.values():
         raise DataError(f"{str(path)!r} has {', '.join(sorted(s.name for s in splits))} but no folder 'train'")
     files: list[Path] = []
-    labels: list[str | None] = []
+    labels: list[str] = []
     given: list[str] = []
     for folder, split in splits.items() if splits else [(path, "")]:
         for name, found in _class_files(folder):
@@ -150,7 +154,7 @@ def _read_folder(path: Path, encoding: str | None) -> TextSource:
             labels += [name] * len(found)
             given += [split] * len(found)
     source = _read_paths(path, files, encoding)
-    return replace(source, labels=labels, given=np.array(given, dtype="<U5"))
+    return replace(source, labels=pa.chunked_array([pa.array(labels, pa.string())]), given=np.array(given, dtype="<U5"))
 
 
 def _split_of(name: str) -> str:

@@ -18,7 +18,7 @@ from fulmen.data.splitting import Rows, Samples
 from fulmen.data.targets import num_outputs
 from fulmen.data.text_rows import Listing, TextRows
 from fulmen.data.text_sources import TextFormat, read_source
-from fulmen.data.tokenization import TextEncoder, Tokens, UnicodeForm, read_tokenizer, train_tokenizer
+from fulmen.data.tokenization import TextEncoder, UnicodeForm, read_tokenizer, train_tokenizer
 
 _STAGES = {"validate": "val", "test": "test", "predict": "predict"}
 
@@ -117,7 +117,7 @@ class TextData(SupervisedDataModule):
         else:
             found = self.listing.targets(target_type, None, self.label_separator)
             self.target_type, self.class_names = found.target_type, found.class_names
-            self._learn()
+            self._learn(found.values)
         self.num_outputs = num_outputs(self.target_type, self.class_names)
 
     # What is read
@@ -132,10 +132,9 @@ class TextData(SupervisedDataModule):
             self._listing = Listing.of(read)
         return self._listing
 
-    def _rows(self) -> Rows:
-        listing, classes = self.listing, None
-        if self.target_type in ("multiclass", "binary"):
-            classes = self._targets(listing).numpy()
+    def _rows(self, targets: Tensor) -> Rows:
+        listing = self.listing
+        classes = targets.numpy() if self.target_type in ("multiclass", "binary") else None
         rows = self.splitting(Samples(len(listing), classes, listing.keys, listing.given, listing.column))
         if not self._restored:
             check_split(rows, classes, self.class_names or [])
@@ -146,12 +145,12 @@ class TextData(SupervisedDataModule):
 
     # What is learned
 
-    def _learn(self) -> None:
+    def _learn(self, targets: Tensor) -> None:
         """Reads or trains the tokenizer, on the training split alone."""
         if self.tokenizer.lower().endswith(".json"):
             state = read_tokenizer(Path(self.tokenizer))
         else:
-            texts = self.listing.texts.take(self._rows()["train"])
+            texts = self.listing.texts.take(self._rows(targets)["train"])
             state = train_tokenizer(texts, self.tokenizer, **self._training)
         self.learned = {"tokenizer": state, "target_type": self.target_type, "class_names": self.class_names}
 
@@ -159,7 +158,7 @@ class TextData(SupervisedDataModule):
     def encoder(self) -> TextEncoder:
         """Makes numbers of texts."""
         if not self.learned:  # a view of other folds
-            self._learn()
+            self._learn(self._targets(self.listing))
         state = self.learned["tokenizer"]
         if self._encoder is None or self._encoder[0] is not state:
             self._encoder = state, TextEncoder(state, self.max_tokens)
@@ -200,19 +199,19 @@ class TextData(SupervisedDataModule):
         super().setup(stage)
 
     def _alone(self, split: str) -> BatchedDataset:
+        """The data set of a file that is read by itself."""
         listing = Listing.of({split: read_source(self.files[split], self.format, labelled=split != "predict")})
-        return self._dataset(listing, torch.arange(len(listing)), self.encoder.encode(listing.texts))
+        targets = self._targets(listing) if listing.labelled else None
+        tokens = self.encoder.encode(listing.texts)
+        return TextRows(listing, torch.arange(len(listing)), tokens, targets, self.encoder)
 
     def build_datasets(self) -> dict[str, BatchedDataset]:
         """Splits and tokenizes."""
-        listing, rows = self.listing, self._rows()
-        tokens = self.encoder.encode(listing.texts)
-        made = {split: self._dataset(listing, torch.from_numpy(r), tokens) for split, r in rows.items()}
+        listing, encoder = self.listing, self.encoder
+        targets, tokens = self._targets(listing), encoder.encode(listing.texts)
+        rows = {split: torch.from_numpy(found) for split, found in self._rows(targets).items()}
+        made: dict[str, BatchedDataset] = {s: TextRows(listing, r, tokens, targets, encoder) for s, r in rows.items()}
         return made | ({"predict": self._alone("predict")} if "predict" in self.files else {})
-
-    def _dataset(self, listing: Listing, rows: Tensor, tokens: Tokens) -> BatchedDataset:
-        targets = self._targets(listing) if listing.labels is not None else None
-        return TextRows(listing, rows, tokens, targets, self.encoder)
 
     def build_pipeline(self, specs: Sequence[object]) -> Pipeline:
         """The augmentations of training texts."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from tokenizers import Tokenizer
 
-    Texts: TypeAlias = Sequence[str] | pa.ChunkedArray
+    Texts: TypeAlias = Sequence[str] | pa.Array
 
 PAD, UNKNOWN = 0, 1
 """The numbers of padding and of what the vocabulary lacks."""

@@ -80,7 +80,10 @@ def _written(data: Any) -> dict[str, str]:
             table = read_split(path)
         except DataError as error:
             raise CheckError(f"write_split() writes what cannot be read: {error}; look at identity()") from error
-    return dict(zip(table["sample"].to_pylist(), table["split"].to_pylist(), strict=True))
+    names = table["sample"].to_pylist()
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    require(not twice, f"write_split() calls several samples {twice[:1]}; mend identity()")
+    return dict(zip(names, table["split"].to_pylist(), strict=True))
 
 
 def split_file(subject: DataModule) -> str | None:

@@ -24,6 +24,7 @@ _CHARACTERS = 12
 """Characters of a text in a language that writes no spaces."""
 _ID = re.compile(r"(?i:(^|[_\W])(id|idx|index|key|nr|no|number|row)$|^\d*$|^unnamed)|Id$|ID$")
 """What columns are called that number or name the rows."""
+_MOST = 0.9
 _NEW = 0.5
 """Share of different values from which on a column of words may be text."""
 
@@ -42,6 +43,7 @@ class Column:
         words: Mean number of words.
         characters: Mean number of characters.
         examples: Some values.
+        floating: Whether numbers are written with a point, though they may all be whole.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Column:
     words: float = 0.0
     characters: float = 0.0
     examples: tuple[str, ...] = ()
+    floating: bool = False
 
     @property
     def present(self) -> int:
@@ -67,7 +70,9 @@ class Column:
     @cached_property
     def is_path(self) -> bool:
         """Whether it holds paths of images."""
-        return bool(self.examples) and all(ending(e.strip()) in IMAGES for e in self.examples)
+        return bool(self.examples) and sum(ending(e.strip()) in IMAGES for e in self.examples) >= _MOST * len(
+            self.examples
+        )
 
     @property
     def is_text(self) -> bool:
@@ -91,7 +96,9 @@ class Column:
         """Whether it names rows: another value in (nearly) each."""
         if self.kind == "whole" and self.share > 0.99 and self.present > 1:
             return bool(_ID.search(self.name))
-        return self.kind == "string" and not self.is_text and self.share > 0.9 and self.present > _FEW
+        return (
+            self.kind == "string" and not self.is_text and not self.is_path and self.share > 0.9 and self.present > _FEW
+        )
 
     @property
     def names_rows(self) -> bool:
@@ -138,7 +145,7 @@ def _describe(name: str, values: pa.ChunkedArray) -> Column:
     distinct = int(compute.count_distinct(present).as_py()) if len(present) else 0
     counts = _counts(present) if distinct <= _CLASSES else {}
     if kind != "string":
-        return Column(name, kind, size, missing, distinct, counts)
+        return Column(name, kind, size, missing, distinct, counts, floating=pa.types.is_floating(values.type))
     some = present.slice(0, _ROWS)
     words = compute.mean(compute.list_value_length(compute.utf8_split_whitespace(compute.utf8_trim_whitespace(some))))
     characters = compute.mean(compute.utf8_length(some))

@@ -45,6 +45,7 @@ def table_of_images(
         f"a table of images: {sample.size}",
         f"  path    {paths.name}, from the folder {shown(root)}; {pictures.says}",
         f"  target  {target.column} ({target.reason}): {target.says}",
+        *target.warnings,
         *([f"  {tables.note}"] if tables.note else []),
     ]
     arguments: list[Entry | None] = [
@@ -52,7 +53,7 @@ def table_of_images(
         *reading_entries(sample),
         Entry("path", paths.name, "column of the paths"),
         Entry("root", shown(root), "folder that the paths start from"),
-        *target_entries(target, options),
+        *target_entries(target),
         *picture_entries(pictures, side),
         Entry("batch_size", batch_size(sample.rows)),
         *divided(division, sample.rows, tables, "images"),

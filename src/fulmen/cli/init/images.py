@@ -97,6 +97,7 @@ def find_image_classes(folder: Folder, options: Options) -> Found | None:
     says = [
         f"images in {len(counts)} class folders: {_counted(counts)}{named_splits(splits)}",
         f"  {pictures.says}{broken}",
+        *target.warnings,
     ]
     if flat:
         says.append(f"  {predict} has no class folders: its images are there to predict")

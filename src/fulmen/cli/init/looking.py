@@ -78,9 +78,10 @@ def _look_at_folder(folder: Folder, options: Options) -> Found:
     if not total:
         raise DataError(f"{folder.path} is empty: it holds no file")
     refuse(folder)
-    found = find_image_classes(folder, options) or find_text_classes(folder, options)
-    if found is not None:
-        return found
+    if not (options.target or options.text or options.image):  # these are of a table
+        found = find_image_classes(folder, options) or find_text_classes(folder, options)
+        if found is not None:
+            return found
     tables = tables_in(folder, TABLES) or tables_in(folder, frozenset({""}))
     if tables and len(tables) <= _MANY:
         return _look_at_table(_chosen(group(tables, options)), options)
@@ -135,10 +136,10 @@ def _look_at_table(tables: Tables, options: Options) -> Found:
         target = find_target(columns, options, [*(c.name for c in texts), *aside], absent)
         ignored = [c.name for c in usable if c not in texts and c.name != target.column]
         sample, texts, target = _named(sample, texts, target, "text")
-        return texts_of_table(sample, texts, target, tables, options, ignored, division)
+        return texts_of_table(sample, texts, target, tables, ignored, division)
     target = find_target(columns, options, aside, absent)
     sample, columns, target = _named(sample, columns, target)
-    return table_of_columns(sample, columns, target, tables, options, division)
+    return table_of_columns(sample, columns, target, tables, division)
 
 
 def _check_columns(columns: Sequence[Column], path: Path, options: Options) -> None:

@@ -7,7 +7,6 @@ import yaml
 from fulmen.cli.init.companions import Tables
 from fulmen.cli.init.entries import Entry
 from fulmen.cli.init.found import shown
-from fulmen.cli.init.options import Options
 from fulmen.cli.init.sample import Sample
 from fulmen.cli.init.target import Target
 from fulmen.core.errors import DataError
@@ -37,18 +36,18 @@ def reading_entries(sample: Sample) -> list[Entry]:
     return [Entry(key, value, sample.reasons[key]) for key, value in sample.reading.items()]
 
 
-def target_entries(target: Target, options: Options, several: bool = False) -> list[Entry]:
+def target_entries(target: Target, several: bool = False) -> list[Entry]:
     """What is to be predicted.
 
     Args:
         target: What is to be predicted.
-        options: What was said.
         several: Whether the datamodule takes several columns as well.
     """
     name = column_value(target.column) if several else target.column
     found = [Entry("target", name, f"{target.says}; {target.reason}")]
-    if target.type == "regression" or options.target_type is not None:
-        found.append(Entry("target_type", target.type, "" if options.target_type else "a number, not classes"))
+    if target.declared:
+        comment = "a number, not classes" if target.type == "regression" else "classes, not numbers"
+        found.append(Entry("target_type", target.type, comment))
     if target.separator is not None:
         found.append(Entry("label_separator", target.separator, "what stands between several labels of a row"))
     return found

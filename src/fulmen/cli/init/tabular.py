@@ -9,7 +9,6 @@ from fulmen.cli.init.columns import Column
 from fulmen.cli.init.companions import Tables
 from fulmen.cli.init.entries import Entry
 from fulmen.cli.init.found import Found, name_of, section
-from fulmen.cli.init.options import Options
 from fulmen.cli.init.sample import Sample
 from fulmen.cli.init.splits import divided
 from fulmen.cli.init.table_entries import file_entries, reading_entries, target_entries
@@ -20,15 +19,13 @@ from fulmen.core.errors import DataError
 from fulmen.data.columns import infer_columns
 
 _SHOWN = 8
+_MOST = 12
+"""More columns than these make no list that somebody reads."""
+_NAMES_ROWS = "another value in nearly each row"
 
 
 def table_of_columns(
-    sample: Sample,
-    columns: Sequence[Column],
-    target: Target,
-    tables: Tables,
-    options: Options,
-    division: Entry | None,
+    sample: Sample, columns: Sequence[Column], target: Target, tables: Tables, division: Entry | None
 ) -> Found:
     """A config for a table.
 
@@ -37,50 +34,60 @@ def table_of_columns(
         columns: Its columns.
         target: What is to be predicted.
         tables: The files.
-        options: What was said.
         division: The key `split_by`.
 
     Raises:
         DataError: If no column is left to learn from.
     """
     kinds, ignored = _kinds(sample, columns, target, division)
-    identifier = _identifier(columns, ignored) if tables.predict else None
-    drop = target.missing and target.separator is None
     if not kinds:
-        why = "; ".join(f"{some(names)}: {reason}" for reason, names in ignored.items())
+        why = _reasons(ignored) or "it is alone"
         raise DataError(f"{tables.train}: no column is left to predict {target.column!r} from ({why})")
+    together: dict[str, list[str]] = defaultdict(list)
+    for name, kind in kinds.items():
+        together[kind].append(name)
     says = [
-        f"a table: {sample.size}, {sum(map(len, kinds.values()))} columns beside the target",
+        f"a table: {sample.size}, {len(kinds)} columns beside the target",
         f"  target  {target.column} ({target.reason}): {target.says}",
-        *(f"  {len(names)} {kind}: {some(names)}" for kind, names in kinds.items()),
-        *(f"  not used: {some(names)}: {reason}" for reason, names in ignored.items()),
+        *(f"  {_counted(len(names), kind)}: {some(names)}" for kind, names in together.items()),
+        *([f"  not used: {_reasons(ignored)}"] if ignored else []),
+        *target.warnings,
         *([f"  {tables.note}"] if tables.note else []),
         *_texts_aside(columns, target),
     ]
-    left_out = [name for names in ignored.values() for name in names if name != identifier]
-    reasons = "; ".join(
-        f"{some([n for n in names if n in left_out])}: {why}"
-        for why, names in ignored.items()
-        if set(names) & set(left_out)
-    )
-    arguments: list[Entry | None] = [
+    identifier = next((c.name for c in columns if c.names_rows and c.name in ignored), None) if tables.predict else None
+    arguments = [
         *file_entries(tables, sample.size),
         *reading_entries(sample),
-        *target_entries(target, options, several=True),
-        Entry("drop_missing_target", True, f"{target.missing:,} rows have none") if drop else None,
-        Entry("id_column", identifier, "names the rows in predictions; no input") if identifier else None,
-        Entry("ignore", left_out, reasons) if left_out else None,
+        *target_entries(target, several=True),
+        *_missing_targets(target),
+        *([Entry("id_column", identifier, "names the rows in predictions; no input")] if identifier else []),
+        *_ignored_entries({name: reason for name, reason in ignored.items() if name != identifier}),
         Entry("batch_size", _batch_size(sample.rows)),
         *divided(division, sample.rows, tables, "rows"),
         balance(target),
     ]
-    return Found(
-        name_of(tables.train),
-        says,
-        _model(sample.rows, target),
-        section("data", "TabularData", arguments),
-        _training(sample.rows, target),
-    )
+    data = section("data", "TabularData", arguments)
+    return Found(name_of(tables.train), says, _model(sample.rows, target), data, _training(sample.rows, target))
+
+
+def _missing_targets(target: Target) -> list[Entry]:
+    """Leaves out rows without a target."""
+    if not target.missing or target.type == "multilabel":
+        return []
+    return [Entry("drop_missing_target", True, f"{target.missing:,} rows have none")]
+
+
+def _ignored_entries(ignored: Mapping[str, str]) -> list[Entry]:
+    """Columns that are left out; of very many only those that would not be by themselves."""
+    if len(ignored) > _MOST:
+        ignored = {name: reason for name, reason in ignored.items() if reason == _NAMES_ROWS}
+    return [Entry("ignore", list(ignored), _reasons(ignored))] if ignored else []
+
+
+def _counted(count: int, kind: str) -> str:
+    words = {"number": "numbers", "category": "categories", "boolean": "yes or no", "date": "dates"}
+    return f"{count} {kind if count == 1 or kind not in words else words[kind]}"
 
 
 def some(names: Sequence[str]) -> str:
@@ -91,26 +98,28 @@ def some(names: Sequence[str]) -> str:
 
 def _kinds(
     sample: Sample, columns: Sequence[Column], target: Target, division: Entry | None
-) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Columns to learn from by what they are, and the others by the reason."""
+) -> tuple[dict[str, str], dict[str, str]]:
+    """What each column is that can be learned from; and why the others are left out."""
     aside = [target.column, *(division.value.values() if division is not None and division.active else ())]
-    names = {c.name: c.is_identifier for c in columns if c.name not in aside}
-    kinds: dict[str, list[str]] = defaultdict(list)
-    ignored: dict[str, list[str]] = defaultdict(list)
-    for column in infer_columns(sample.table.select(list(names))):
+    names_rows = {c.name: c.is_identifier for c in columns if c.name not in aside}
+    kinds: dict[str, str] = {}
+    ignored: dict[str, str] = {}
+    for column in infer_columns(sample.table.select(list(names_rows))):
         if column.kind == "ignore":
-            ignored[column.why].append(column.name)
-        elif names[column.name]:
-            ignored["another value in nearly each row"].append(column.name)
+            ignored[column.name] = column.why
+        elif names_rows[column.name]:
+            ignored[column.name] = _NAMES_ROWS
         else:
-            kinds[column.kind].append(column.name)
+            kinds[column.name] = column.kind
     return kinds, ignored
 
 
-def _identifier(columns: Sequence[Column], ignored: Mapping[str, list[str]]) -> str | None:
-    """A column that names the rows of a table to predict."""
-    unused = {name for names in ignored.values() for name in names}
-    return next((column.name for column in columns if column.names_rows and column.name in unused), None)
+def _reasons(why: Mapping[str, str]) -> str:
+    """Columns with the same reason together."""
+    together: dict[str, list[str]] = defaultdict(list)
+    for name, reason in why.items():
+        together[reason].append(name)
+    return "; ".join(f"{some(names)}: {reason}" for reason, names in together.items())
 
 
 def _texts_aside(columns: Sequence[Column], target: Target) -> list[str]:

@@ -11,7 +11,7 @@ from fulmen.cli.init.options import Options, TargetType
 from fulmen.cli.init.question import choose
 from fulmen.core.errors import ConfigError, DataError, unknown
 
-_USUAL = "target targets label labels class classes category y outcome response gold sentiment"
+_USUAL = "target targets label labels class classes category outcome response gold sentiment"
 """Names that hardly anything but a target has."""
 _LIKELY = """
     income salary survived survival price saleprice churn churned exited default diagnosis species fraud isfraud quality
@@ -24,6 +24,8 @@ _UNEVEN = 4.0
 """From so many times as many samples in the largest class as in the smallest on, classes are rare."""
 _FEW = 20
 """So many different values are classes without further thought."""
+_ENOUGH = 5
+"""So many samples of a class are likely to be found in every split."""
 _CLEAR = 50
 """A guess with so many points needs no question."""
 
@@ -39,6 +41,7 @@ class Target:
         reason: Why it is thought to be the target.
         separator: What stands between several labels in a cell.
         missing: How many samples have none.
+        declared: Whether the config has to say the type, because the values could be taken for another.
     """
 
     column: str
@@ -47,6 +50,7 @@ class Target:
     reason: str = ""
     separator: str | None = None
     missing: int = 0
+    declared: bool = False
 
     @property
     def unevenness(self) -> float:
@@ -54,6 +58,15 @@ class Target:
         if self.type not in ("binary", "multiclass") or not self.counts:
             return 1.0
         return max(self.counts.values()) / min(self.counts.values())
+
+    @property
+    def warnings(self) -> list[str]:
+        """Says which classes have too few samples to train, validate and test on."""
+        if self.type not in ("binary", "multiclass"):
+            return []
+        rare = [f"{name} {count}" for name, count in self.counts.items() if count < _ENOUGH]
+        shown = ", ".join(rare[:6]) + (f", and {len(rare) - 6} more" if len(rare) > 6 else "")
+        return [f"  too few to be in every split: {shown}; add some, or leave these classes out"] if rare else []
 
     @property
     def is_uneven(self) -> bool:
@@ -129,6 +142,8 @@ def _rank(columns: Sequence[Column], absent: frozenset[str]) -> list[tuple[int, 
             score, reason = 100, "the only column that the test table lacks"
         elif name in _USUAL.split():
             score, reason = 90, "by its name"
+        elif name == "y":  # which may be the height of a point as well
+            score, reason = 80, "by its name"
         elif name in _LIKELY.split():
             score, reason = 70 + last, "by its name" + " and place" * last
         elif len(possible) == 1:
@@ -160,16 +175,17 @@ def read_target(column: Column, options: Options, reason: str) -> Target:
     if kind == "regression":
         if column.kind not in ("number", "whole"):
             raise DataError(f"target: column {column.name!r} holds no numbers, but {shown}; leave --target_type out")
-        return Target(column.name, kind, {}, reason, None, column.missing)
+        return Target(column.name, kind, {}, reason, None, column.missing, declared=True)
     many = column.distinct > max(_FEW, column.present // 2) and options.target_type is None
     if kind == "multilabel" or not column.counts or many:
         raise DataError(
             f"target: column {column.name!r} has {column.distinct:,} different values, such as {shown}; these are no "
             f"{'labels with a separator' if kind == 'multilabel' else 'classes'}. Name another column"
         )
-    return Target(
-        column.name, "binary" if column.distinct == 2 else "multiclass", column.counts, reason, None, column.missing
-    )
+    if kind == "binary" and column.distinct != 2:
+        raise DataError(f"target: column {column.name!r} has {column.distinct} different values; binary needs 2")
+    declared = options.target_type is not None or column.floating
+    return Target(column.name, kind, column.counts, reason, None, column.missing, declared)
 
 
 def _type(column: Column) -> TargetType:

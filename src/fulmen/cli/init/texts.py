@@ -75,7 +75,6 @@ def texts_of_table(
     texts: Sequence[Column],
     target: Target,
     tables: Tables,
-    options: Options,
     ignored: Sequence[str],
     division: Entry | None,
 ) -> Found:
@@ -90,6 +89,7 @@ def texts_of_table(
         f"  text    {', '.join(names)}: about {words.median} words, 99 % have at most {words.long}",
         f"  target  {target.column} ({target.reason}): {target.says}",
         *([f"  not used: {', '.join(ignored)}"] if ignored else []),
+        *target.warnings,
         *([f"  {tables.note}"] if tables.note else []),
     ]
     text = (
@@ -97,7 +97,7 @@ def texts_of_table(
         if len(names) > 1
         else Entry("text", column_value(names[0]), "column of the texts")
     )
-    files = [*file_entries(tables, sample.size), *reading_entries(sample), text, *target_entries(target, options)]
+    files = [*file_entries(tables, sample.size), *reading_entries(sample), text, *target_entries(target)]
     return _found(name_of(tables.train), says, files, words, target, sample.rows, tables, division)
 
 
@@ -119,6 +119,7 @@ def find_text_classes(folder: Folder, options: Options) -> Found | None:
     says = [
         f"texts (.txt) in class folders: {target.says}{named_splits(splits)}",
         f"  about {words.median} words a text, 99 % have at most {words.long}",
+        *target.warnings,
     ]
     files: list[Entry | None] = [
         Entry("train", shown(folder.path), "a folder of .txt files for each class"),

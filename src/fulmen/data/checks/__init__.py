@@ -1,7 +1,7 @@
 """Looks at data before a model is trained on them.
 
 What is looked at depends on what the data sets of a datamodule offer: ``targets`` (with ``rows``, if they are those
-of all splits); ``paths`` of image files; ``texts``; ``inputs`` in memory; for tables what ``TabularData.tables`` gives.
+of all splits); ``paths`` of image files; ``texts``; ``inputs`` in memory; ``places`` in tables.
 A datamodule adds checks of its own in :meth:`fulmen.data.SupervisedDataModule.checks`.
 """
 
@@ -36,8 +36,8 @@ def check_data(data: SupervisedDataModule) -> list[Finding]:
     >>> from fulmen.data import ArrayData
     >>> import numpy as np
     >>> data = ArrayData(np.arange(200.0).reshape(100, 2), np.repeat([0, 1, 2], [60, 38, 2]))
-    >>> [(finding.severity, finding.what) for finding in data.check()]
-    []
+    >>> [(finding.severity, finding.what, finding.where) for finding in data.check()]
+    [('warning', '1 class has fewer than 5 training samples', ('2 (2 training, 2 in all)',))]
     """
     data.prepare_data()
     data.setup("fit")
@@ -60,7 +60,7 @@ def standard_checks(data: SupervisedDataModule) -> Iterator[Finding]:
         yield from check_images(listing)
     elif hasattr(train, "texts"):
         yield from check_texts(listing)
-    elif hasattr(data, "tables"):
+    elif hasattr(train, "places"):
         yield from check_tables(listing)
     elif isinstance(train, TensorRows):
         yield from check_arrays(listing)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fulmen.data.checks.duplicates import repeats
 from fulmen.data.checks.listing import PLACES, Listing, Rows, amount
 from fulmen.data.checks.pairs import firsts
-from fulmen.data.checks.rows import row_keys
+from fulmen.data.checks.rows import row_keys, with_targets
 from fulmen.data.findings import Finding
 
 _SOME = 1000
@@ -25,7 +25,8 @@ def check_arrays(listing: Listing) -> Iterator[Finding]:
     Args:
         listing: All samples; each data set has ``inputs`` and ``rows``.
     """
-    yield from repeats(listing, firsts(_keys(listing)), "row")
+    keys = _keys(listing)
+    yield from repeats(listing, firsts(with_targets(keys, listing.targets)), "row", alike=firsts(keys))
     train = listing.dataset("train")
     inputs, rows = np.asarray(train.inputs), np.asarray(train.rows)
     if inputs.ndim == 2 and len(rows) >= _LEAST:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from fulmen.data.checks.giveaways import (
     one_to_one,
 )
 from fulmen.data.checks.listing import Listing, Rows, amount
+from fulmen.data.checks.rows import count_distinct
 from fulmen.data.columns import as_dates, as_numbers
 from fulmen.data.findings import Finding
 from fulmen.data.preprocessing import category_keys
@@ -30,7 +31,7 @@ MISSING = 0.8
 UNSEEN = 0.05
 """Where a larger share of a split has values that training has not, its scores say less."""
 _LEAST = 20
-_SAMPLE = 20_000
+_SAMPLE = 10_000
 """Rows that are looked at for columns that give the target away: enough to tell, at any size of the table."""
 _TYPES = "set data.types: {{{name}: ignore}}"
 
@@ -62,16 +63,33 @@ class Used:
         return None if self.kind == "category" else as_numbers(self.values)
 
     @cached_property
-    def codes(self) -> NDArray[np.int64]:
-        """``(N,)`` which value each has, by number; -1 where there is none."""
-        if self.numbers is None:
-            keys, indices = category_keys(self.values, self.numeric, self.missing)
-            number: dict[str | None, int] = {None: -1}  # two values may have one key, such as 1 and 1.0
-            numbers = [number.setdefault(key, len(number) - 1) for key in keys]
-            return np.array([*numbers, -1], np.int64)[indices]
-        codes = np.unique(self.numbers, return_inverse=True)[1].ravel().astype(np.int64)
-        codes[np.isnan(self.numbers)] = -1
-        return codes
+    def codes(self) -> NDArray[np.int64] | None:
+        """``(N,)`` which value a category has, by number; -1 where there is none; ``None`` for others."""
+        if self.kind != "category":
+            return None
+        keys, indices = category_keys(self.values, self.numeric, self.missing)
+        number: dict[str | None, int] = {None: -1}  # two values may have one key, such as 1 and 1.0
+        numbers = [number.setdefault(key, len(number) - 1) for key in keys]
+        return np.array([*numbers, -1], np.int64)[indices]
+
+    @cached_property
+    def gaps(self) -> NDArray[np.bool_]:
+        """``(N,)`` where there is no value."""
+        if self.codes is not None:
+            return self.codes < 0
+        return np.ones(len(self.values), np.bool_) if self.numbers is None else np.isnan(self.numbers)
+
+    def is_constant(self, rows: Rows) -> bool:
+        """Whether some rows all have the same value."""
+        found = self.numbers if self.codes is None else self.codes
+        return found is not None and not self.gaps[rows].any() and bool((found[rows] == found[rows[0]]).all())
+
+    def values_as_codes(self, rows: Rows) -> NDArray[np.int64]:
+        """``(len(rows),)`` which value each has, by number; all missing ones have one."""
+        if self.codes is not None:
+            return self.codes[rows]
+        assert self.numbers is not None
+        return np.unique(self.numbers[rows], return_inverse=True)[1].ravel().astype(np.int64)
 
 
 def check_columns(listing: Listing, columns: list[Used]) -> Iterator[Finding]:
@@ -85,48 +103,49 @@ def check_columns(listing: Listing, columns: list[Used]) -> Iterator[Finding]:
     if len(train) < _LEAST:
         return
     yield from _constant(columns, train)
-    yield from _identifiers(columns, train)
+    names = _identifiers(columns, train)
+    if names:
+        what = amount(len(names), "column looks", "columns look") + " like an identifier: hardly a value occurs twice"
+        fix = "a name is learned by heart; " + _TYPES.format(name=names[0])
+        yield Finding("identifiers", "warning", what, tuple(names), len(names), fix)
     yield from _missing(listing, columns, train)
-    yield from _unseen(listing, columns, train)
+    yield from _unseen(listing, [column for column in columns if column.name not in names], train)
     yield from _giveaways(listing, columns, train)
 
 
 def _constant(columns: list[Used], train: Rows) -> Iterator[Finding]:
-    found = tuple(c.name for c in columns if (c.codes[train] == c.codes[train[0]]).all())
+    found = tuple(c.name for c in columns if c.is_constant(train))
     if found:
         what = amount(len(found), "column has", "columns have") + " one value in all training rows"
         fix = "leave it out: " + _TYPES.format(name=found[0])
         yield Finding("constant_columns", "warning", what, found, len(found), fix)
 
 
-def _identifiers(columns: list[Used], train: Rows) -> Iterator[Finding]:
+def _identifiers(columns: list[Used], train: Rows) -> list[str]:
     """Categories, and whole numbers, of which hardly a value occurs twice."""
     found = []
     for column in columns:
-        codes = column.codes[train]
-        codes = codes[codes >= 0]
-        distinct = len(np.unique(codes))
-        if column.kind == "category" and distinct > max(0.9 * len(codes), _LEAST):
-            found.append(column.name)
-        elif column.kind == "number" and distinct == len(codes) >= _LEAST:
-            numbers = _present(column, train)
-            whole = (numbers == np.round(numbers)).all()
-            if whole and np.ptp(numbers) < 2 * len(numbers):
-                found.append(column.name)
-    if found:
-        what = amount(len(found), "column looks", "columns look") + " like an identifier: hardly a value occurs twice"
-        fix = "a name is learned by heart; " + _TYPES.format(name=found[0])
-        yield Finding("identifiers", "warning", what, tuple(found), len(found), fix)
+        if column.kind == "category":
+            assert column.codes is not None
+            present = column.codes[train][~column.gaps[train]]
+            named = count_distinct(present) > max(0.9 * len(present), _LEAST)
+        else:
+            named = column.kind == "number" and _counts_rows(column, train)
+        found += [column.name] if named else []
+    return found
 
 
-def _present(column: Used, rows: Rows) -> NDArray[np.float64]:
+def _counts_rows(column: Used, rows: Rows) -> bool:
+    """Whether a column's values are whole numbers without many holes, each of them once."""
     assert column.numbers is not None
-    numbers = column.numbers[rows]
-    return numbers[~np.isnan(numbers)]
+    numbers = column.numbers[rows][~column.gaps[rows]]
+    if len(numbers) < _LEAST or np.ptp(numbers) >= 2 * len(numbers) or (numbers != np.round(numbers)).any():
+        return False
+    return count_distinct(numbers) == len(numbers)
 
 
 def _missing(listing: Listing, columns: list[Used], train: Rows) -> Iterator[Finding]:
-    shares = {c.name: float((c.codes[train] < 0).mean()) for c in columns}
+    shares = {c.name: float(c.gaps[train].mean()) for c in columns}
     mostly = {name: share for name, share in shares.items() if share > MISSING}
     if mostly:
         what = (
@@ -138,7 +157,7 @@ def _missing(listing: Listing, columns: list[Used], train: Rows) -> Iterator[Fin
         yield Finding("missing_values", "warning", what, where, len(mostly), fix)
     for split in listing.present[1:]:
         rows = listing.rows(split)
-        gone = tuple(c.name for c in columns if (c.codes[rows] < 0).all() and shares[c.name] <= MISSING)
+        gone = tuple(c.name for c in columns if c.gaps[rows].all() and shares[c.name] <= MISSING)
         if gone and len(rows) >= _LEAST:
             what = amount(len(gone), "column has", "columns have") + f" values in training, and none in {split}"
             yield Finding("missing_values", "warning", what, gone, len(gone), f"see whether the {split} table is whole")
@@ -149,9 +168,13 @@ def _unseen(listing: Listing, columns: list[Used], train: Rows) -> Iterator[Find
         rows = listing.rows(split)
         found: dict[str, float] = {}
         for column in columns:
-            if column.kind == "category":
-                new = ~np.isin(column.codes[rows], column.codes[train]) & (column.codes[rows] >= 0)
-                found |= {column.name: float(new.mean())} if new.mean() > UNSEEN else {}
+            if column.codes is None:
+                continue
+            seen = np.zeros(int(column.codes.max()) + 2, np.bool_)
+            seen[column.codes[train]] = True
+            seen[-1] = True  # where -1 looks: a missing value is none
+            new = float((~seen[column.codes[rows]]).mean())
+            found |= {column.name: new} if new > UNSEEN else {}
         if found:
             what = amount(len(found), "column has", "columns have") + f" many values in {split} that training has not"
             where = tuple(f"{name} ({share:.1%} of the rows)" for name, share in found.items())
@@ -165,36 +188,35 @@ def _giveaways(listing: Listing, columns: list[Used], train: Rows) -> Iterator[F
     rows = train
     if len(rows) > _SAMPLE:
         rows = np.sort(np.random.default_rng(0).choice(rows, _SAMPLE, replace=False))
-    labels, targets = listing.labels, listing.targets[rows]
-    same: list[str] = []
-    tells: list[str] = []
-    for column in columns:
-        codes = column.codes[rows]
-        numbers = None if column.numbers is None else column.numbers[rows]
-        if labels is not None:
-            told, exact = _tells_class(codes, numbers, labels[rows]), one_to_one(codes, labels[rows])
-        else:
-            values = targets.reshape(len(rows), -1).T
-            told = any(_tells_number(codes, numbers, y.astype(np.float64)) for y in values)
-            exact = numbers is not None and any(np.array_equal(numbers.astype(y.dtype), y) for y in values)
-        if told:
-            (same if exact else tells).append(column.name)
+    if listing.labels is not None:
+        classes = listing.labels[rows]
+        tells = [column for column in columns if _tells_class(column, rows, classes)]
+        same = [column.name for column in tells if one_to_one(column.values_as_codes(rows), classes)]
+    else:
+        targets = listing.targets[rows].reshape(len(rows), -1).T
+        tells = [column for column in columns if any(_tells_number(column, rows, target) for target in targets)]
+        same = [column.name for column in tells if any(_is_number(column, rows, target) for target in targets)]
+    others = [column.name for column in tells if column.name not in same]
     fix = _TYPES + "; is it known when a prediction is asked for?"
     if same:
         what = amount(len(same), "column is", "columns are") + " the target under another name"
         yield Finding("giveaway", "error", what, tuple(same), len(same), fix.format(name=same[0]))
-    if tells:
-        what = amount(len(tells), "column alone tells", "columns alone tell") + " the target"
-        yield Finding("giveaway", "warning", what, tuple(tells), len(tells), fix.format(name=tells[0]))
+    if others:
+        what = amount(len(others), "column alone tells", "columns alone tell") + " the target"
+        yield Finding("giveaway", "warning", what, tuple(others), len(others), fix.format(name=others[0]))
 
 
-def _tells_class(codes: NDArray[np.int64], numbers: NDArray[np.float64] | None, classes: Rows) -> bool:
-    if numbers is None:
-        return category_tells_class(codes, classes)
-    return number_tells_class(numbers, classes)
+def _tells_class(column: Used, rows: Rows, classes: Rows) -> bool:
+    if column.numbers is None:
+        return category_tells_class(column.values_as_codes(rows), classes)
+    return number_tells_class(column.numbers[rows], classes)
 
 
-def _tells_number(codes: NDArray[np.int64], numbers: NDArray[np.float64] | None, targets: NDArray[np.float64]) -> bool:
-    if numbers is None:
-        return category_tells_number(codes, targets)
-    return number_tells_number(numbers, targets)
+def _tells_number(column: Used, rows: Rows, targets: NDArray[Any]) -> bool:
+    if column.numbers is None:
+        return category_tells_number(column.values_as_codes(rows), targets.astype(np.float64))
+    return number_tells_number(column.numbers[rows], targets.astype(np.float64))
+
+
+def _is_number(column: Used, rows: Rows, targets: NDArray[Any]) -> bool:
+    return column.numbers is not None and np.array_equal(column.numbers[rows].astype(targets.dtype), targets)

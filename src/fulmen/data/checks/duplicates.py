@@ -17,31 +17,34 @@ MUCH = 0.5
 FEW = 0.01
 """Copies within a split, and equal rows anywhere, are only noted where they are a smaller share than this."""
 SPLIT_NAMES = {"train": "training", "val": "validation", "test": "test"}
+NATURAL = 0.3
+"""Where so many training rows repeat another, rows of these columns are equal by nature."""
 _APART = "remove one of each pair; samples that belong together stay on one side by `split_by: {group: COLUMN}`"
 
 
-def repeats(listing: Listing, first: Rows, noun: Noun, near: bool = False) -> Iterator[Finding]:
+def repeats(
+    listing: Listing, first: Rows, noun: Noun, near: bool = False, alike: Rows | None = None
+) -> Iterator[Finding]:
     """What is to be said of copies.
 
-    Rows of numbers and categories may be equal by chance. Where many training rows are, copies in other splits are
-    what is to be expected, and no leak.
+    Rows of few different values are equal by nature: where that is so within training, equal rows in other splits are
+    to be expected, and no leak.
 
     Args:
         listing: All samples: those of training first, then validation, then test.
         first: ``(N,)`` the first sample that each is a copy of; its own number if it is none.
         noun: What a sample is called.
         near: Whether they are nearly, not exactly, the same.
+        alike: ``(N,)`` the same, whatever the target is; ``None``: as ``first``.
     """
     copies = np.flatnonzero(first != np.arange(len(listing)))
-    if not len(copies):
-        return
     inside = listing.splits[first[copies]] == listing.splits[copies]
     train = listing.rows("train")
     usual = float(np.isin(train, copies).mean()) if len(train) else 0.0
     for split in ("val", "test"):
         leaked = copies[~inside & (listing.splits[copies] == SPLITS.index(split))]
         yield from _leak(listing, first, leaked, split, noun, near, usual)
-    yield from _disputed(listing, first, copies, noun, near, usual)
+    yield from _disputed(listing, first if alike is None else alike, noun, near)
     yield from _within(listing, first, copies[inside], noun, near)
 
 
@@ -50,10 +53,10 @@ def _leak(
 ) -> Iterator[Finding]:
     whole = len(listing.rows(split))
     share = len(leaked) / max(whole, 1)
-    by_chance = noun == "row" and (share <= max(2 * usual, FEW) or len(leaked) <= 2)
-    if not len(leaked) or (by_chance and usual > FEW):
+    by_nature = noun == "row" and usual > NATURAL and share < 2 * usual
+    if not len(leaked) or by_nature:
         return
-    severity: Severity = "note" if by_chance else "warning"
+    severity: Severity = "note" if noun == "row" and (share <= FEW or len(leaked) <= 2) else "warning"
     if share >= max(MUCH, 2 * usual) and not near:
         severity = "error"
     trained = (listing.splits[first[leaked]] == 0).all()
@@ -65,14 +68,15 @@ def _leak(
     yield _finding(listing, first, leaked, "near_leak" if near else "leak", severity, what, _APART)
 
 
-def _disputed(listing: Listing, first: Rows, copies: Rows, noun: Noun, near: bool, usual: float) -> Iterator[Finding]:
-    labels = listing.labels
+def _disputed(listing: Listing, first: Rows, noun: Noun, near: bool) -> Iterator[Finding]:
+    labels, copies = listing.labels, np.flatnonzero(first != np.arange(len(listing)))
     if labels is None:
         return
     disputed = copies[labels[copies] != labels[first[copies]]]
     if not len(disputed):
         return
-    by_chance = noun == "row" and (usual > FEW or len(disputed) < FEW * len(listing))
+    by_nature = len(copies) > NATURAL * len(listing)
+    by_chance = noun == "row" and (by_nature or len(disputed) <= max(FEW * len(listing), 2))
     same = f"{'nearly ' if near else ''}the same {noun} elsewhere"
     what = amount(len(disputed), f"{noun} has", f"{noun}s have") + f" another label than {same}"
     where = tuple(

@@ -59,7 +59,7 @@ def number_tells_class(values: NDArray[np.float64], classes: NDArray[np.int64]) 
     numbers = majority[: len(distinct) - int(np.isnan(distinct[-1]))]
     runs = 1 + int((numbers[1:] != numbers[:-1]).sum()) if len(numbers) else 0
     excess = max(runs - len(np.unique(numbers)), 0)
-    return bool(len(np.unique(majority)) > 1 and _mistakes(places, classes) + excess <= LEFT * blind)
+    return bool(len(np.unique(majority)) > 1 and _mistakes(places, classes) + excess / 2 <= LEFT * blind)
 
 
 def number_tells_number(values: NDArray[np.float64], targets: NDArray[np.float64]) -> bool:

@@ -87,7 +87,7 @@ def _missing(names: Sequence[str], counts: dict[str, NDArray[np.int64]]) -> Iter
     for split in ("val", "test"):
         if split not in counts:
             continue
-        absent = np.flatnonzero((counts[split] == 0) & (counts["train"] > 0)).tolist()
+        absent = np.flatnonzero((counts[split] == 0) & (counts["train"] >= FEW)).tolist()
         if len(absent):
             what = f"the {SPLIT_NAMES[split]} split has no sample of {len(absent)} of {len(names)} classes"
             where = tuple(names[i] for i in absent)
