@@ -28,6 +28,8 @@ def test_config_runs(cli: Cli, path: Path, tmp_path: Path) -> None:
     options: list[object] = ["--trainer.max_epochs", 2]
     if path.stem == "ants_bees_transfer":
         options += own_images(tmp_path)
+    if path.stem == "image_table_cnn":
+        options += own_image_table(tmp_path)
     if path.stem in OWN_TEXTS:
         options += OWN_TEXTS[path.stem](tmp_path)
     if path.stem in OWN_TABLES:
@@ -65,6 +67,16 @@ def own_images(folder: Path) -> list[object]:
         "--model.weights",
         weights,
     ]
+
+
+def own_image_table(folder: Path) -> list[object]:
+    """Photos of 20 people."""
+    rows = ["path,label,person"]
+    for i in range(80):
+        Image.new("RGB", (40, 30), (200 * (i % 2), i, 0)).save(folder / f"{i}.jpg")
+        rows.append(f"{i}.jpg,{('cat', 'dog')[i % 2]},person {i // 4}")
+    (folder / "photos.csv").write_text("\n".join(rows))
+    return ["--data.table", folder / "photos.csv", "--data.num_workers", 0]
 
 
 def texts(count: int = 60, seed: int = 0) -> list[tuple[str, bool]]:
@@ -117,7 +129,7 @@ def own_titanic(folder: Path) -> list[object]:
     for i in range(120):
         sex, age = ("male", "female")[i % 2], "" if i % 9 == 4 else f"{rng.uniform(1, 70):.1f}"
         rows.append(
-            f'{i},{i % 2},{i % 3},"Nobody, {i}",{sex},{age},0,{i % 4},T{i},{rng.uniform(5, 99):.2f},,{"SCQ"[i % 3]}'
+            f'{i},{int(rng.random() < 0.5)},{i % 3},"Nobody, {i}",{sex},{age},0,{i % 4},T{i},{rng.uniform(5, 99):.2f},,{"SCQ"[i % 3]}'
         )
     (folder / "train.csv").write_text("\n".join(rows))
     return ["--data.train", folder / "train.csv"]

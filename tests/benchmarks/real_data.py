@@ -173,7 +173,10 @@ def main() -> None:
         for seed in given.seeds
     ]
     with ProcessPoolExecutor(given.processes, multiprocessing.get_context("spawn")) as pool:
-        results = list(pool.map(train, jobs))
+        results = []
+        for result in pool.map(train, jobs):
+            results.append(result)
+            print(f"{result[0]} {result[2]}: {result[3]:.2f} %, {result[4]:.0f} s", file=sys.stderr, flush=True)
     if given.out:
         given.out.write_text(json.dumps(results))
     heads = [

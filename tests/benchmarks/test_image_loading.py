@@ -82,7 +82,7 @@ def ours(root: Path, workers: int, cache: Any) -> Epoch:
 def used(loader: Any) -> float:
     """Seconds of the processor, of this process and of the loader's workers."""
     ticks = 0
-    for worker in getattr(loader._iterator, "_workers", ()):
+    for worker in getattr(getattr(loader, "_iterator", None), "_workers", ()):
         fields = Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
@@ -134,6 +134,25 @@ def test_generated_jpegs(generated: Path, workers: int) -> None:
 def test_ants_and_bees(workers: int) -> None:
     ratios = compare(DATA, workers, "ants and bees")
     assert {name: ratio for name, ratio in ratios.items() if ratio < AHEAD[name]} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.benchmark(group="image loading")
+@pytest.mark.skipif(not DATA.is_dir(), reason="the photos of ants and bees are not here")
+def test_fastai() -> None:
+    """Its random resized crop for each image, flip and normalization for each batch, in one process."""
+    vision = pytest.importorskip("fastai.vision.all")
+    loaders = vision.ImageDataLoaders.from_folder(
+        DATA, train="train", valid="val", bs=BATCH, num_workers=0, device="cpu",
+        item_tfms=vision.RandomResizedCrop(224),
+        batch_tfms=[vision.Flip(), vision.Normalize.from_stats(*vision.imagenet_stats)],
+    )  # fmt: skip
+    theirs: Epoch = loaders.train, lambda: sum(len(batch[0]) for batch in loaders.train)
+    mine = ours(DATA, 0, None)
+    costs = [(cost(theirs)[0], cost(mine)[0]) for _ in range(TURNS)]
+    fastai, fulmen = (statistics.median(c[i] for c in costs) for i in (0, 1))
+    print(f"\nfastai {1 / fastai:.0f} images/s of one core, no cache {1 / fulmen:.0f}")
+    assert statistics.median(c[0] / c[1] for c in costs) >= AHEAD[None]
 
 
 @pytest.mark.slow

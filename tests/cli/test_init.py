@@ -50,10 +50,7 @@ def people(path: Path, target: Callable[[int], object], rows: int = 80, name: st
 
 
 def fit(cli: Cli, config: str, *options: object) -> None:
-    """Parses a config, and trains it for an epoch."""
-    printed = cli("fit", "--config", config, "--print_config")
-    assert printed.code == 0, printed.err
-    assert yaml.safe_load(printed.out)["data"]["init_args"]
+    """Trains a config for an epoch."""
     trained = cli("fit", "--config", config, "--trainer.max_epochs", 1, "--logger", "null", *options)
     assert trained.code == 0, trained.err
 
@@ -210,7 +207,7 @@ def test_texts(cli: Cli, tmp_path: Path, kind: str) -> None:
 
 def test_texts_without_header_in_three_files(cli: Cli, tmp_path: Path) -> None:
     for name in ("train", "dev", "test"):
-        lines = [f"{films(i)}\t{i % 2}" for i in range(30)]
+        lines = [f"{films(i)} of {name}\t{i % 2}" for i in range(30)]
         (tmp_path / f"{name}.tsv").write_text("\n".join(lines))
     config, said = init(cli, ".")
     arguments = config["data"]["init_args"]
@@ -269,7 +266,7 @@ def test_a_table(
     assert ("target_type" in arguments) == ("target_type" in expected)
     assert set(arguments["ignore"]) == {"PersonId", "name", "constant"}
     assert said in out
-    assert "2 number: age, height" in out
+    assert "2 numbers: age, height" in out
     assert "1 date: joined" in out
     assert "# split_by: {time: joined}" in Path("c.yaml").read_text()
     fit(cli, "c.yaml")
@@ -339,6 +336,24 @@ def test_a_person_stays_on_one_side_if_asked_for(cli: Cli, tmp_path: Path) -> No
     fit(cli, "c.yaml")
 
 
+def test_every_kind_of_config_is_parsed(cli: Cli, tmp_path: Path) -> None:
+    images(tmp_path / "pets", ["cat", "dog"], each=3)
+    files = [f"{name}/{i}.png" for name in ("cat", "dog") for i in range(3)] * 5
+    parquet.write_table(pa.table({"file": files, "label": ["a", "b"] * 15}), tmp_path / "pets" / "list.parquet")
+    write_texts(".csv", tmp_path)
+    people(tmp_path / "people.csv", lambda i: i * 0.3)
+    for path in ("pets", "pets/list.parquet", "films.csv", "people.csv"):
+        out = f"{path.replace('/', '_').partition('.')[0]}.yaml"
+        assert cli("init", path, "--out", out).code == 0
+        written = yaml.safe_load(Path(out).read_text())
+        printed = cli("fit", "--config", out, "--print_config")
+        assert printed.code == 0, printed.err
+        parsed = yaml.safe_load(printed.out)
+        for part in ("model", "data"):
+            given = written[part]["init_args"]
+            assert {key: parsed[part]["init_args"][key] for key in given} == given
+
+
 # Names that YAML could misread
 
 ODD = [
@@ -380,7 +395,7 @@ def test_odd_names_of_columns(cli: Cli, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["[b]", "- x", "null"])
 def test_odd_names_are_parsed(cli: Cli, name: str) -> None:
-    others = [other for other in ODD if other != name]
+    others = [other for other in ODD if other != name][-12:]
     odd_table(name, others)
     config, _ = init(cli, "odd.parquet", "--target", name)
     printed = cli("fit", "--config", "c.yaml", "--print_config")

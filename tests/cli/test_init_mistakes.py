@@ -131,7 +131,23 @@ def test_options(cli: Cli, options: list[str], message: str) -> None:
     assert message in fails(cli, "people.csv", *options)
 
 
-def test_an_unknown_option(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("option", ["--target", "--separator", "--root"])
+def test_options_that_mean_nothing(cli: Cli, option: str) -> None:
+    images(Path("pets"), ["cat", "dog"], each=1)
+    message = fails(cli, "pets", option, "pets")
+    assert message == (
+        f"{option[2:]}: pets is taken for images in class folders, for which {option} means nothing; leave it out"
+    )
+
+
+def test_a_target_is_of_the_table_beside_class_folders(cli: Cli) -> None:
+    images(Path("pets"), ["cat", "dog"], each=3)
+    table(Path("pets/a.csv"), 30, {"x": lambda i: i * 0.3, "fur": lambda i: i % 2})
+    assert cli("init", "pets", "--out", "a.yaml").out.startswith("images in 2 class folders")
+    assert cli("init", "pets", "--target", "fur", "--out", "b.yaml").out.startswith("a table: 30 rows")
+
+
+def test_an_unknown_option(cli: Cli) -> None:
     assert cli("init", "x", "--tagret", "a").code == 2
     assert cli("init").code == 2
 

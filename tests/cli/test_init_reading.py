@@ -195,17 +195,16 @@ def test_endings_are_those_that_the_data_read() -> None:
     assert set(image_paths.ENDINGS) == folders.IMAGES
 
 
-@pytest.mark.slow
-def test_a_hundred_thousand_files_take_a_second(tmp_path: Path) -> None:
+def test_many_files_are_counted_quickly_and_few_are_remembered(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
-        for i in range(50_000):
+        for i in range(2_000):
             os.close(os.open(tmp_path / name / f"{i}.jpg", os.O_CREAT))
-    start = time.perf_counter()
+    start = time.process_time()
     found = folders.walk(tmp_path)
-    assert time.perf_counter() - start < 5
-    assert found.count(folders.IMAGES) == 100_000
-    assert len(found.folders["cat"].first) <= 200
+    assert time.process_time() - start < 0.5  # a million in about 5 s
+    assert found.count(folders.IMAGES) == 4_000
+    assert [len(folder.first[".jpg"]) for folder in found.folders.values()] == [200, 200]
 
 
 def test_links_in_a_circle_end(tmp_path: Path) -> None:

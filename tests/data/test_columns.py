@@ -44,6 +44,7 @@ CASES: dict[str, tuple[Any, str, str]] = {
     "names": ([f"name {i}" for i in range(40)], "ignore", "text that is different"),
     "few names": (["Ann", "Bob", "Cay"], "ignore", "text that is different"),
     "tickets": ([f"ticket {i // 2}" for i in range(90)], "ignore", "text that is different"),
+    "decimal commas": ([f"{i},5" for i in range(40)], "ignore", "numbers with a comma? set `decimal`"),
     "towns": ([f"town {i % 30}" for i in range(300)], "category", "3%"),
     "booleans": ([True, False, None] * 9, "boolean", ""),
     "yes and no": (["Yes", "no", None] * 9, "boolean", "yes or no"),

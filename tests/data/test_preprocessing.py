@@ -132,6 +132,7 @@ def test_a_constant_column_gives_finite_inputs() -> None:
     known = learned([5.0, None, 5.0], "number")
     np.testing.assert_array_equal(numbers(known, [5.0, 7.0, None]), [[0, 0], [2, 0], [0, 1]])
     np.testing.assert_array_equal(numbers(learned([1.0, 2.0], "number"), [None, None]), [[0.0], [0.0]])
+    np.testing.assert_array_equal(numbers(learned([None, None], "number"), [None, 3.0]), [[0, 1], [3, 0]])
 
 
 def test_what_is_learned_is_plain() -> None:

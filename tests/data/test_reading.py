@@ -43,6 +43,7 @@ def types(table: pa.Table) -> dict[str, str]:
         ("a.tsv", "x\ty\n1\ta\n2\tb\n"),
         ("a.txt", "x;y\n1;a\n2;b\n"),
         ("a.txt", "x\ty\n1\ta\n2\tb\n"),
+        ("a", "x\ty\n1\ta\n2\tb\n"),
         ("a.txt", "x|y\n1|a\n2|b\n"),
         ("a.csv", "\ufeffx,y\n1,a\n2,b\n"),
         ("a.csv", "x,y\n1,a\n2,b\n".encode("utf-16")),
@@ -69,6 +70,8 @@ def test_parquet(tmp_path: Path) -> None:
     assert types(table) == {"c": "string", "l": "string", "d": "double"}
     assert table.to_pydict() == {"c": ["a", None, "a"], "l": ["x", None, "y"], "d": [1.0, 2.0, 3.0]}
     assert read_table(tmp_path / "a.parquet", columns=["d", "c"]).column_names == ["d", "c"]
+    with pytest.raises(DataError, match=r"unknown column 'x'. Allowed: c, d, l"):
+        read_table(tmp_path / "a.parquet", columns=["d", "x"])
 
 
 def test_missing_values_and_text_columns(write: Write) -> None:
@@ -190,7 +193,8 @@ DEFECTS: list[tuple[str, str | bytes, dict[str, Any], str]] = [
     ("a.csv.gz", gzip.compress(b"a,b\n1,2\n" * 99)[:-9], {}, "cannot be read"),
     ("a.parquet", b"no parquet", {}, "cannot be read as Parquet"),
     ("a.xlsx", b"PK", {}, "the ending '.xlsx' is not known; allowed: .csv.*saved as CSV first"),
-    ("a", b"a,b", {}, "the ending '' is not known"),
+    ("a.csv", "text,label\na,b\n", {"columns": ["texts"]}, "unknown column 'texts'; did you mean 'text'"),
+    ("a.jsonl", '{"label": ["a", "b"]}\n', {"as_text": ["label"]}, "column 'label' holds list.*where text is needed"),
     ("a.jsonl", '{"a": 1}\n{"a": \n', {}, "line 2 is no JSON object"),
     ("a.jsonl", '{"a": 1}\n[1]\n', {}, "line 2 is no JSON object"),
     ("a.jsonl", '{"a": 1}\n{"a": "x"}\n', {}, "changed from number to string"),

@@ -168,7 +168,7 @@ def test_types_and_ignore(save: Save) -> None:
     assert "day" not in learned
     with pytest.raises(ConfigError, match="types: unknown column 'grad'; did you mean 'grade'"):
         TabularData(str(save()), "label", types={"grad": "number"})
-    with pytest.raises(ConfigError, match="types: unknown column 'dya'; did you mean 'day'"):
+    with pytest.raises(ConfigError, match="ignore: unknown column 'dya'; did you mean 'day'"):
         TabularData(str(save()), "label", ignore=["dya"])
     with pytest.raises(ConfigError, match="types: 'label' is the target"):
         TabularData(str(save()), "label", types={"label": "category"})
@@ -246,6 +246,8 @@ def test_missing_targets(save: Save) -> None:
 
 ERRORS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"target": "lable"}, r"train\.csv: unknown column 'lable'; did you mean 'label'"),
+    ({"id": None}, {"target": "label", "id_column": "idd"}, "unknown column 'idd'"),
+    ({}, {"target": "label", "header": False}, "unknown column 'label'"),
     ({}, {"target": []}, "target: .* is not allowed"),
     ({}, {"target": "same"}, "needs at least 2 classes; the training split holds 'x' alone"),
     ({}, {"target": "label", "target_type": "regression"}, r"row \d+: target 'label' holds '\w+', which is no number"),
@@ -317,6 +319,19 @@ def test_predicting(save: Save) -> None:
     assert data.identity("predict", torch.tensor([2, 3])) == [2, 3]
 
 
+def test_a_name_column_that_only_the_predicted_file_lacks(save: Save) -> None:
+    new = save("new.csv", columns(5, seed=3), id=None)
+    with pytest.raises(DataError, match=r"new\.csv: unknown column 'id'"):
+        ready(save(), id_column="id", predict=str(new))
+
+
+def test_decimal_commas(save: Save, tmp_path: Path) -> None:
+    rows = "".join(f"{i},5;{i % 2}\n" for i in range(60))
+    (tmp_path / "comma.csv").write_text("x;y\n" + rows)
+    data = TabularData(str(tmp_path / "comma.csv"), "y", separator=";", decimal=",")
+    assert [(c.name, c.kind, c.why) for c in data.columns] == [("x", "number", "0.5 to 59.5")]
+
+
 def test_identities(save: Save, tmp_path: Path) -> None:
     data = ready(save(), id_column="id", predict=str(save("new.csv", columns(5, seed=3), label=None)))
     rows = data.datasets["val"].places.tolist()  # type: ignore[attr-defined]
@@ -359,6 +374,19 @@ def test_folds_learn_from_their_own_rows(save: Save) -> None:
     val = [set(f.datasets["val"].places.tolist()) for f in folds]  # type: ignore[attr-defined]
     assert len(set.union(*val)) == sum(map(len, val)) == ROWS - len(data.datasets["test"])
     assert len(data.datasets["train"]) == 211
+
+
+def test_folds_before_setup_share_what_was_read(save: Save) -> None:
+    path = save()
+    data = TabularData(str(path), "label")
+    before = copy.deepcopy(data.learned)
+    path.unlink()
+    fold = data.view(1, 5)
+    assert fold.learned != before
+    fold.setup("fit")
+    data.setup("fit")  # the fold has let go of its own columns only
+    assert data.learned == before
+    assert len(fold.datasets["val"]) == 51
 
 
 def test_the_columns_are_shown_at_fit_only(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -557,7 +557,7 @@ MISTAKES: list[Any] = [
     ({"a.csv": b"good film,yes\nbad film,no\n"}, {}, DataError, ["unknown column 'text'"]),
     ({"a.csv": b""}, {}, DataError, ["a.csv", "empty"]),
     ({"a.csv": b"text,label\n"}, {}, DataError, ["a.csv", "no row"]),
-    ({"a.csv": b"text,text\na,b\n"}, {}, DataError, ["2 columns are called 'text'"]),
+    ({"a.csv": b"text,label,text\na,x,b\n"}, {}, DataError, ["2 columns are called 'text'"]),
     ({"a.csv": GOOD + b"what film,\n"}, {}, DataError, ["1 samples have no label", "a.csv:42"]),
     ({"a.csv": b"text,label\na,x\nb,x\n"}, {}, DataError, ["at least 2 classes", "'x' alone"]),
     ({"a.csv": b"text,label\n,x\n,y\n" * 1 + b",x\n,y\n" * 20}, {}, DataError, ["hold no word"]),

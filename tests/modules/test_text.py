@@ -36,6 +36,12 @@ class _Numbers(ArrayData):
 class _TextModule(Module):
     """A module whose samples are tokens: 1 to 5 where the kit's own are dark, 6 to 10 where they are bright."""
 
+    def built(self, task: str | None = None, **more: Any) -> Any:
+        """With the scale of a regression's targets, so that losses before and after a training can be compared."""
+        made = super().built(task, **more)
+        made.task.learn(self.data(task).targets)
+        return made
+
     def sample(self, samples: int = 4) -> Tensor:
         return self._tokens(super().sample(samples))
 
@@ -227,7 +233,12 @@ def test_data_without_a_vocabulary(tmp_path: Path) -> None:
     path = glove(tmp_path / "v.txt", ["a"])
     data = _subject(TextMLPModule).data("binary")
     module = TextMLPModule(
-        embedding_features=4, vectors=str(path), vocabulary_size=11, input_shape=[8], num_outputs=1, target_type="binary"
+        embedding_features=4,
+        vectors=str(path),
+        vocabulary_size=11,
+        input_shape=[8],
+        num_outputs=1,
+        target_type="binary",
     )
     with pytest.raises(ConfigError, match="vectors: the data have no `vocabulary`"):
         make_trainer().fit(module, data)

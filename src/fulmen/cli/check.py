@@ -97,7 +97,9 @@ def _parser(command: str) -> argparse.ArgumentParser:
         "command.",
         allow_abbrev=False,
     )
-    parser.add_argument("--format", choices=("table", "json"), default="table", help="table, or json with every place")
+    parser.add_argument(
+        "--format", choices=("table", "json"), default="table", help="table; or json, with up to 1,000 places a finding"
+    )
     return parser
 
 

@@ -143,7 +143,9 @@ def _of_others(values: pa.ChunkedArray) -> tuple[Kind, str, int]:
     if distinct == 2 and {w.lower() for w in compute.unique(words).to_pylist() if w} in _YES_NO:
         return "boolean", "yes or no", distinct
     if distinct > 0.2 * present and (distinct > _FEW_WORDS or distinct > 0.5 * present):
-        return "ignore", "text that is different in most rows", distinct
+        commas = _parse(compute.replace_substring(words.slice(0, _TRIED_FIRST), ",", "."), pa.float64()) is not None
+        hint = "; numbers with a comma? set `decimal`" if commas else ""
+        return "ignore", f"text that is different in most rows{hint}", distinct
     counts = compute.value_counts(words.drop_null()).field("counts")
     share = compute.max(counts).as_py() / present if present else 0
     return "category", f"the most frequent value in {share:.0%} of the rows", distinct
@@ -166,15 +168,12 @@ def as_numbers(values: pa.ChunkedArray) -> NDArray[np.float64] | None:
     from pyarrow import compute
 
     kind = values.type
-    if values.null_count == len(values) or pa.types.is_null(kind):
+    if values.null_count == len(values):
         return None
     if pa.types.is_string(kind):
-        words = compute.utf8_trim_whitespace(values)
-        found = _cast(words, pa.float64())
-        if found is None:
-            return _times_of_day(words)
-        values = found
-    elif pa.types.is_time(kind):
+        found = _parse(values, pa.float64())
+        return _times_of_day(values) if found is None else np.asarray(found.to_numpy(), np.float64)
+    if pa.types.is_time(kind):
         unit = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[kind.unit]
         values = compute.divide(
             values.cast(pa.int32() if kind.bit_width == 32 else pa.int64()).cast(pa.float64()), unit
@@ -184,23 +183,11 @@ def as_numbers(values: pa.ChunkedArray) -> NDArray[np.float64] | None:
     return np.asarray(values.cast(pa.float64()).to_numpy(), np.float64)
 
 
-def _cast(words: pa.ChunkedArray, kind: Any) -> pa.ChunkedArray | None:
-    """Texts as another type; ``None`` if one is not of it. A few are tried first: to fail on millions takes long."""
-    import pyarrow as pa
-
-    try:
-        words.slice(0, _TRIED_FIRST).cast(kind)
-        return words.cast(kind)
-    except pa.ArrowInvalid:
-        return None
-
-
 def _times_of_day(words: pa.ChunkedArray) -> NDArray[np.float64] | None:
     """Seconds since midnight of texts such as 18:30 or 18:30:05."""
     import pyarrow as pa
-    from pyarrow import compute
 
-    found = _cast(compute.binary_join_element_wise("1970-01-01", words, " "), pa.timestamp("us"))
+    found = _parse(words, pa.timestamp("us"), before="1970-01-01 ")
     if found is None:
         return None
     seconds = np.asarray(found.to_numpy(), "M8[us]").astype(np.int64) / 1e6
@@ -217,16 +204,30 @@ def as_dates(values: pa.ChunkedArray) -> NDArray[np.datetime64] | None:
         ``(N,)`` ``datetime64[us]``; ``None`` if they are no dates.
     """
     import pyarrow as pa
-    from pyarrow import compute
 
     if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
         return np.asarray(values.cast(_plain_time(values.type)).to_numpy(), "M8[us]")
     if not pa.types.is_string(values.type):
         return None
-    words = compute.utf8_trim_whitespace(values)
-    found = _cast(words, pa.timestamp("us"))
-    found = _cast(words, pa.timestamp("us", tz="UTC")) if found is None else found
+    found = _parse(values, pa.timestamp("us"))
+    found = _parse(values, pa.timestamp("us", tz="UTC")) if found is None else found
     return None if found is None else np.asarray(found.to_numpy(), "M8[us]")
+
+
+def _parse(texts: pa.ChunkedArray, kind: Any, before: str = "") -> pa.ChunkedArray | None:
+    """Texts as another type; ``None`` if one is not of it. A few are tried first: to fail on millions takes long."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    made = None
+    for part in (texts.slice(0, _TRIED_FIRST), texts):
+        words = compute.utf8_trim_whitespace(part)
+        words = compute.binary_join_element_wise(before, words, "") if before else words
+        try:
+            made = words.cast(kind)
+        except pa.ArrowInvalid:
+            return None
+    return made
 
 
 def _plain_time(kind: Any) -> Any:

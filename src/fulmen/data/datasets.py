@@ -57,10 +57,10 @@ class DatasetData(SupervisedDataModule):
     def __init__(
         self,
         # without parameters: jsonargparse looks for the options of `class_path` in `Dataset[Any]` itself
-        train: Dataset | Any,  # type: ignore[type-arg]
-        val: Dataset | Any | None = None,  # type: ignore[type-arg]
-        test: Dataset | Any | None = None,  # type: ignore[type-arg]
-        predict: Dataset | Any | None = None,  # type: ignore[type-arg]
+        train: Dataset,  # type: ignore[type-arg]
+        val: Dataset | None = None,  # type: ignore[type-arg]
+        test: Dataset | None = None,  # type: ignore[type-arg]
+        predict: Dataset | None = None,  # type: ignore[type-arg]
         inputs: Place | list[Place] | None = None,
         target: Place | None = None,
         target_type: TargetType | None = None,

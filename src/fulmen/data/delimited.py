@@ -63,7 +63,6 @@ class Delimited:
         from pyarrow import csv
 
         check_names(self.path, self.names)
-        wanted = None if columns is None else [name for name in columns if name in self.names]
         try:
             with pa.input_stream(str(self.path), compression="detect") as stream:
                 table = csv.read_csv(
@@ -82,7 +81,7 @@ class Delimited:
                     convert_options=csv.ConvertOptions(
                         null_values=[*missing, *(f" {word}" for word in missing)],
                         column_types={name: pa.string() for name in as_text},
-                        include_columns=wanted,
+                        include_columns=columns,
                         strings_can_be_null=False,
                         decimal_point=decimal,
                     ),

@@ -65,16 +65,12 @@ def learn(
 
 
 def _learn_numbers(numbers: NDArray[np.float64]) -> dict[str, float]:
-    from sklearn.impute import SimpleImputer
     from sklearn.preprocessing import StandardScaler
 
-    imputer = SimpleImputer(strategy="median", copy=False)
-    scaler = StandardScaler(copy=False).fit(imputer.fit_transform(numbers[:, None].copy()))
-    return {
-        "median": float(imputer.statistics_[0]),
-        "mean": float(scaler.mean_[0]),
-        "scale": float(scaler.scale_[0]),
-    }
+    gaps = np.isnan(numbers)
+    median = float(np.median(numbers[~gaps])) if not gaps.all() else 0.0
+    scaler = StandardScaler(copy=False).fit(np.where(gaps, median, numbers)[:, None])
+    return {"median": median, "mean": float(scaler.mean_[0]), "scale": float(scaler.scale_[0])}
 
 
 def _learn_categories(

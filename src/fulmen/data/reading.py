@@ -39,8 +39,8 @@ def read_table(
 
     Args:
         path: ``.csv``, ``.tsv``, ``.txt``, ``.jsonl``, ``.json`` (each also with ``.gz``) or ``.parquet``.
-        separator: What stands between cells; ``None``: a comma in ``.csv``, a tab in ``.tsv``, and in ``.txt`` the
-            one that the first lines hold. Given, any other ending is read as text too.
+        separator: What stands between cells; ``None``: a comma in ``.csv``, a tab in ``.tsv``, and in ``.txt`` and
+            without an ending the one that the first lines hold. Given, any other ending is read as text too.
         quoting: Whether ``"`` around a cell keeps separators and line ends in it, and ``""`` means ``"``.
         encoding: Of text files, such as ``latin-1``; ``None``: what :func:`find_encoding` finds.
         header: Whether the first line holds the names; or the names. Without names, columns are called ``0``, ``1``...
@@ -66,7 +66,11 @@ def read_table(
         else:
             encoding = encoding or find_encoding(path)
             separator = separator or _SEPARATORS[kind] or _sniff(path, encoding)
-            table = Delimited(path, separator, quoting, encoding, header).read(columns, missing, as_text, decimal)
+            text = Delimited(path, separator, quoting, encoding, header)
+            absent = next((name for name in columns or () if name not in text.names), None)
+            if absent is not None:
+                raise DataError(f"{path}: {no_column(absent, text.names)}")
+            table = text.read(columns, missing, as_text, decimal)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
     check_names(path, table.column_names)
@@ -93,11 +97,18 @@ def column(table: pa.Table, name: str) -> pa.ChunkedArray:
 def _checked(table: pa.Table, name: str, path: Path | None = None) -> str:
     if name in table.column_names:
         return name
-    names = table.column_names
+    raise DataError(f"{path}: " * (path is not None) + no_column(name, table.column_names))
+
+
+def no_column(name: str, names: Sequence[str]) -> str:
+    """Says that there is no such column; and that the names may be a row of data, where they look like that.
+
+    >>> print(no_column("text", ["5.1", "setosa"]))
+    unknown column 'text'. Allowed: 5.1, setosa; if the first line is no header, set `header: [NAME, ...]`
+    """
     looks_like_data = any(_is_number(n) and n != str(i) for i, n in enumerate(names)) or max(map(len, names)) > 60
     hint = "; if the first line is no header, set `header: [NAME, ...]`" if looks_like_data else ""
-    shown = [n if len(n) <= 60 else f"{n[:57]}..." for n in names]
-    raise DataError(f"{path}: " * (path is not None) + unknown("column", name, shown) + hint)
+    return unknown("column", name, [n if len(n) <= 60 else f"{n[:57]}..." for n in names]) + hint
 
 
 def _is_number(text: str) -> bool:
@@ -125,7 +136,7 @@ def _kind(path: Path, separator: str | None) -> str:
         return "parquet"
     if suffix[0] in _JSON:
         return "json"
-    if suffix[0] not in _SEPARATORS and separator is None:
+    if suffix[0] not in (*_SEPARATORS, "") and separator is None:
         raise DataError(
             f"{path}: the ending {suffix[0]!r} is not known; allowed: {', '.join(_ENDINGS)}. A text table of another "
             "ending needs `separator`; a spreadsheet is saved as CSV first"
@@ -148,8 +159,10 @@ def _read_parquet(path: Path, columns: Sequence[str] | None) -> pa.Table:
 
     try:
         names = parquet.read_schema(path).names
-        wanted = None if columns is None else [name for name in columns if name in names]
-        table = parquet.read_table(path, columns=wanted or None)
+        absent = next((name for name in columns or () if name not in names), None)
+        if absent is not None:
+            raise DataError(f"{path}: {no_column(absent, names)}")
+        table = parquet.read_table(path, columns=columns)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}") from error
     for i, field in enumerate(table.schema):
@@ -202,7 +215,7 @@ def _with_nulls(table: pa.Table, missing: set[str], as_text: set[str]) -> pa.Tab
     for i, name in enumerate(table.column_names):
         values = table.column(i)
         if name in as_text and not pa.types.is_string(values.type):
-            values = values.cast(pa.string())
+            values = _as_text(name, values)
         if pa.types.is_string(values.type):
             found = compute.is_in(values, pa.array([""]) if name in as_text else words)
             if compute.any(found).as_py():
@@ -210,3 +223,15 @@ def _with_nulls(table: pa.Table, missing: set[str], as_text: set[str]) -> pa.Tab
         if values is not table.column(i):
             table = table.set_column(i, name, values)
     return table
+
+
+def _as_text(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
+    import pyarrow as pa
+
+    try:
+        return values.cast(pa.string())
+    except pa.ArrowException as error:
+        raise DataError(
+            f"column {name!r} holds {values.type}, such as {values.drop_null()[0].as_py()!r}, where text is needed; "
+            "write the items as one text, such as 'a|b', or name another column"
+        ) from error

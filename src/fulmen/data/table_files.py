@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fulmen.core.errors import DataError, nearest, unknown
-from fulmen.data.reading import read_table
+from fulmen.core.errors import DataError, nearest
+from fulmen.data.reading import no_column, read_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,7 +43,7 @@ class StackedTables:
             found = table.column_names
             absent = [name for name in names if name not in found]
             if len(absent) == 1:
-                raise DataError(f"{path}: {unknown('column', absent[0], found)}")
+                raise DataError(f"{path}: {no_column(absent[0], found)}")
             if absent:
                 close = {name: nearest(name, found) for name in absent}
                 said = [f"{name!r}" + (f" (did you mean {near!r}?)" if near else "") for name, near in close.items()]

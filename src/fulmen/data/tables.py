@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fulmen.core.errors import ConfigError, DataError
+from fulmen.core.errors import ConfigError, DataError, unknown
 from fulmen.data.base import BatchedDataset, SupervisedDataModule, TargetType
 from fulmen.data.columns import KINDS, Column, Kind, check_kinds, describe, infer_column
 from fulmen.data.preprocessing import cardinality, learn, width
@@ -23,6 +24,9 @@ from fulmen.data.splitting import Rows, Samples
 from fulmen.data.table_files import StackedTables
 from fulmen.data.table_rows import TableRows, encode
 from fulmen.data.table_targets import TargetRules, missing_targets, stratum
+
+if TYPE_CHECKING:
+    from fulmen.data.findings import Finding
 
 LABELLED = SPLITS
 """The splits whose rows have targets."""
@@ -60,6 +64,7 @@ class TabularData(SupervisedDataModule):
         encoding: Of the files, such as ``latin-1``; ``None``: a byte-order mark, UTF-8, or a guess, which is said.
         header: Whether the first line holds the names; or the names.
         missing: What a cell without a value holds.
+        decimal: The decimal point of numbers in text tables.
         **kwargs: Arguments of :class:`SupervisedDataModule`.
 
     Attributes:
@@ -100,6 +105,7 @@ class TabularData(SupervisedDataModule):
         encoding: str | None = None,
         header: bool | list[str] = True,
         missing: Sequence[str] = MISSING,
+        decimal: str = ".",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -110,6 +116,7 @@ class TabularData(SupervisedDataModule):
         if not self.target or len(set(self.target)) < len(self.target):
             raise ConfigError(f"target: {target!r} is not allowed; name one column, or several different ones")
         self.types: dict[str, Kind] = {**(types or {}), **dict.fromkeys(ignore or [], "ignore")}
+        self.ignore = list(ignore or [])
         self.rules = TargetRules(target_type, class_names, label_separator)
         self.drop_missing_target, self.id_column = drop_missing_target, id_column
         self.category_encoding = category_encoding
@@ -122,20 +129,22 @@ class TabularData(SupervisedDataModule):
             "encoding": encoding,
             "header": header,
             "missing": missing,
+            "decimal": decimal,
             "as_text": as_text if id_column is None else [*as_text, id_column],
         }
         self.columns: list[Column] = []
         self._tables: StackedTables | None = None  # until the rows are encoded
         self._rows: Rows = {}  # as long
+        self._kept: StackedTables | None = None  # while the data are checked
         self._starts: dict[str, NDArray[np.int64]] = {}
         self._built: set[str] = set()
-        self._stage = ""
+        self._stage, self._shown = "", False
         self._prepare()
 
     def _prepare(self) -> None:
         """Learns, where nothing is learned yet; states the facts."""
         if not self.learned:
-            self._tables = self._read(LABELLED)
+            self._tables = self._tables or self._read(LABELLED)
             self._check_names(self._tables)
             self._rows = self._split(self._tables)
             self.learned = self._learn(self._tables, self._rows["train"])
@@ -161,6 +170,9 @@ class TabularData(SupervisedDataModule):
 
     def _check_names(self, tables: StackedTables) -> None:
         tables.require(self.target if self.id_column is None else [*self.target, self.id_column])
+        absent = next((name for name in self.ignore if name not in tables.names), None)
+        if absent is not None:
+            raise ConfigError(f"ignore: {unknown('column', absent, tables.names)}")
         check_kinds(self.types, tables.names)
         twice = next((name for name in self.target if name in self.types), None)
         if twice is not None:
@@ -240,11 +252,11 @@ class TabularData(SupervisedDataModule):
         if not self._needed() <= self._built:
             self.datasets = {}
         super().setup(stage)
-        if stage == "fit" and self.columns:
+        if stage == "fit" and self.columns and not self._shown:
             about = f"target {', '.join(self.target)}: {self.target_type}, {self.learned['why']}"
             hint = f"(another type: `data.types: {{COLUMN: {' | '.join(KINDS)}}}`)"
             rank_zero_info(f"{describe(self.columns)}\n{about} {hint}")
-            self.columns = []
+            self._shown = True
 
     def _needed(self) -> set[str]:
         """The splits whose files the stage reads: only one where a checkpoint says what was learned."""
@@ -274,6 +286,7 @@ class TabularData(SupervisedDataModule):
         return made
 
     def _encode(self, tables: StackedTables, rows: Rows) -> dict[str, BatchedDataset]:
+        tables.require([] if self.id_column is None else [self.id_column])
         names = {split: self._identities(tables, found) for split, found in rows.items()}
         targets = {split: self._encode_targets(tables, found) for split, found in rows.items() if split != "predict"}
         inputs = encode(tables, self.learned["columns"], self.missing)
@@ -286,6 +299,18 @@ class TabularData(SupervisedDataModule):
     def _encode_targets(self, tables: StackedTables, rows: NDArray[np.int64]) -> Tensor:
         values = {name: tables.take(name, rows) for name in self.target}
         return self.rules.encode(values, self.learned, lambda i: tables.describe(int(rows[i])))
+
+    def tables(self) -> StackedTables:
+        """All labelled rows as their files have them; read again where they have been let go of."""
+        return self._kept or self._tables or self._read(LABELLED)
+
+    def check(self) -> list[Finding]:
+        """As the base class; holds the tables until the columns have been looked at."""
+        self._kept = copy.copy(self.tables())  # encoding lets go of columns
+        try:
+            return super().check()
+        finally:
+            self._kept = None
 
     def identity(self, split: str, rows: Tensor) -> Sequence[object]:
         """The value of ``id_column``, or the number of the row in its file, from 0."""
@@ -302,8 +327,11 @@ class TabularData(SupervisedDataModule):
         write_split(path, ((split, data.names or data.places.numpy()) for split, data in datasets))
 
     def view(self, fold: int, folds: int) -> Self:
-        """As the base class; learns from the fold's training split at once, so that its facts are known."""
+        """As the base class; learns from the fold's training split at once, so that its facts are known.
+
+        Before this datamodule's own ``setup``, the folds share its tables; after it, the files are read again.
+        """
         made = super().view(fold, folds)
-        made._tables, made._rows, made._built = None, {}, set()
+        made._tables, made._rows, made._built = copy.copy(self._tables), {}, set()
         made._prepare()
         return made

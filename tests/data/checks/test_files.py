@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from tests.data.checks.conftest import by_check, photo, save
 
-from fulmen.data import ImageFolderData
+from fulmen.data import ImageFolderData, ImageTableData
 from fulmen.data.checks import files
 from fulmen.data.findings import Finding
 
@@ -171,3 +171,14 @@ def test_two_real_pictures_of_one_smear(tmp_path: Path) -> None:
     assert len(near) == 1
     assert "BloodImage_00037" in near[0]
     assert "BloodImage_00038" in near[0]
+
+
+def test_images_of_a_table(pets: Path) -> None:
+    rows = [f"train/{name}/{i}.jpg,{name}" for name in ("cat", "dog") for i in range(12)]
+    (pets / "pets.csv").write_text("\n".join(["path,label", *rows, "train/cat/3.jpg,dog"]))
+    table = pets / "pets.csv"
+    data = ImageTableData(str(table), image_size=64, val_fraction=0, test_fraction=0, num_workers=0)
+    found = by_check(data.check())
+    assert found.keys() == {"duplicates", "two_labels"}
+    assert found["duplicates"].where == ("train/cat/3.jpg, listed twice",)
+    assert found["two_labels"].where == ("train/cat/3.jpg (dog) = train/cat/3.jpg (cat)",)

@@ -135,3 +135,9 @@ def test_a_file_that_is_gone_is_an_error_that_is_not_kept(photos: list[Path]) ->
     assert "No such file" in look_once(photos)[0][1].error
     save(photo(0), photos[0])
     assert look_once(photos)[0][1].error == ""
+
+
+def test_a_file_that_is_listed_twice_is_looked_at_once(photos: list[Path], looked: list[bytes]) -> None:
+    found = look_once([photos[0], photos[1], photos[0]])
+    assert found[0] == found[2] != found[1]
+    assert len(looked) == 2

@@ -17,13 +17,14 @@ def run(command: str, arguments: list[str]) -> None:
     """
     from fulmen.cli.init.found import shown
     from fulmen.cli.init.looking import look
-    from fulmen.cli.init.options import parse
+    from fulmen.cli.init.options import check_used, parse
     from fulmen.cli.init.writing import check_free, config_text, quoted, write
 
     options = parse(command, arguments)
     if options.out is not None:
         check_free(options.out)
     found = look(options)
+    check_used(options, found)
     out = options.out or Path(f"{found.name}.yaml")
     check_free(out)
     print("\n".join(found.says))

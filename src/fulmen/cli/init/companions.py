@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fulmen.cli.init.folders import Folder, ending
+from fulmen.cli.init.folders import Folder
 from fulmen.cli.init.options import Options
 
 _ROLES = {
@@ -38,6 +38,11 @@ class Tables:
     predict: Path | None = None
     note: str = ""
 
+    @property
+    def splits(self) -> frozenset[str]:
+        """Which splits have a file, beside the training split."""
+        return frozenset(name for name, path in (("val", self.val), ("test", self.test)) if path is not None)
+
 
 def role(name: str) -> tuple[str, str]:
     """What a file's name says it is for, and the rest of the name.
@@ -53,8 +58,7 @@ def role(name: str) -> tuple[str, str]:
 
 def tables_in(folder: Folder, endings: frozenset[str]) -> list[Path]:
     """The files in a folder that may be tables of data."""
-    names = [name for name in folder.first if ending(name) in endings and not _SUBMISSION.search(name)]
-    return [folder.path / name for name in names]
+    return [folder.path / name for name in folder.named(endings) if not _SUBMISSION.search(name)]
 
 
 def companions_of(path: Path, options: Options) -> Tables:

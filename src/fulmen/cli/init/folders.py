@@ -13,7 +13,7 @@ from fulmen.core.errors import DataError
 
 IMAGES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 _FEW = 200
-"""So many files of a folder are remembered by name; of the others only the kind is counted."""
+"""So many files of each kind are remembered by name in a folder; the others are only counted."""
 _PAPERS = re.compile(r"^(readme|licen[cs]e|copying|changelog|citation|notice|requirements)\b", re.IGNORECASE)
 """Files that are about the data, and no part of them."""
 _LINKS = 2
@@ -27,13 +27,13 @@ class Folder:
     Attributes:
         path: The folder.
         kinds: How many files lie directly in it, by their ending in lower case.
-        first: Names of the first of them.
+        first: Names of some of each kind.
         folders: The folders in it, by name.
     """
 
     path: Path
     kinds: Counter[str] = field(default_factory=Counter)
-    first: list[str] = field(default_factory=list)
+    first: dict[str, list[str]] = field(default_factory=dict)
     folders: dict[str, Folder] = field(default_factory=dict)
 
     def count(self, endings: frozenset[str]) -> int:
@@ -45,9 +45,13 @@ class Folder:
         """Files by ending, at any depth."""
         return sum((f.total for f in self.folders.values()), Counter(self.kinds))
 
+    def named(self, endings: frozenset[str]) -> list[str]:
+        """Names of some of the files with one of these endings that lie directly in it, sorted."""
+        return sorted(name for kind in endings for name in self.first.get(kind, ()))
+
     def files(self, endings: frozenset[str]) -> Iterator[Path]:
         """Some of the files with one of these endings, at any depth."""
-        yield from (self.path / name for name in self.first if ending(name) in endings)
+        yield from (self.path / name for name in self.named(endings))
         for folder in self.folders.values():
             yield from folder.files(endings)
 
@@ -79,18 +83,26 @@ def walk(path: Path, depth: int = 0) -> Folder:
     """
     found = Folder(path)
     try:
-        entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+        with os.scandir(path) as entries:
+            folders = sorted(entry.name for entry in entries if _is_folder(entry, found, depth))
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    for entry in entries:
-        if entry.name.startswith(".") or entry.name == "__MACOSX":
-            continue
-        if entry.is_dir(follow_symlinks=depth < _LINKS):
-            inner = walk(path / entry.name, depth + 1)
-            if inner.kinds or inner.folders:
-                found.folders[entry.name] = inner
-        elif entry.is_file() and not _PAPERS.match(entry.name):
-            found.kinds[ending(entry.name)] += 1
-            if len(found.first) < _FEW:
-                found.first.append(entry.name)
+    for name in folders:
+        inner = walk(path / name, depth + 1)
+        if inner.kinds or inner.folders:
+            found.folders[name] = inner
     return found
+
+
+def _is_folder(entry: os.DirEntry[str], found: Folder, depth: int) -> bool:
+    """Whether it is a folder to look into; a file is counted."""
+    if entry.name.startswith(".") or entry.name == "__MACOSX":
+        return False
+    if entry.is_dir(follow_symlinks=depth < _LINKS):
+        return True
+    if entry.is_file() and not _PAPERS.match(entry.name):
+        kind = ending(entry.name)
+        found.kinds[kind] += 1
+        if found.kinds[kind] <= _FEW:
+            found.first.setdefault(kind, []).append(entry.name)
+    return False

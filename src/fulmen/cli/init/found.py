@@ -13,6 +13,10 @@ from fulmen.cli.init.entries import Entry
 _GENERIC = frozenset({"train", "training", "data", "dataset", "images", "labels", "table", ""})
 
 
+OF_TABLES = frozenset({"target", "target_type", "val", "test", "predict", "header", "separator", "encoding"})
+"""Options that say something about any table."""
+
+
 @dataclass(frozen=True)
 class Found:
     """What lies at a path.
@@ -23,6 +27,8 @@ class Found:
         model: The model's class and arguments.
         data: The datamodule's class and arguments.
         training: Further keys of the config.
+        kind: What it is, in one word or two.
+        takes: Names of the options of `lightning init` that say something about such data.
     """
 
     name: str
@@ -30,6 +36,8 @@ class Found:
     model: Entry
     data: Entry
     training: Sequence[Entry]
+    kind: str
+    takes: frozenset[str]
 
 
 def section(key: str, class_path: str, arguments: Sequence[Entry | None], comment: str = "") -> Entry:
@@ -53,6 +61,7 @@ def name_of(path: Path) -> str:
     >>> name_of(Path("/data/titanic/train.csv")), name_of(Path("/data/My photos!")), name_of(Path("/data/a.csv.gz"))
     ('titanic', 'My_photos', 'a')
     """
+    path = Path(os.path.abspath(path))
     parts = [path.name.partition(".")[0] if path.suffix else path.name, *(p.name for p in path.parents)]
     for part in parts:
         name = re.sub(r"\W+", "_", re.sub(r"[_\W]*(train|training)$", "", part, flags=re.IGNORECASE)).strip("_")

@@ -8,7 +8,7 @@ from pathlib import Path
 from fulmen.cli.init.columns import Column
 from fulmen.cli.init.companions import Tables
 from fulmen.cli.init.entries import Entry
-from fulmen.cli.init.found import Found, name_of, section, shown
+from fulmen.cli.init.found import OF_TABLES, Found, name_of, section, shown
 from fulmen.cli.init.images import batch_size, image_model, image_size, image_training, look_at, picture_entries
 from fulmen.cli.init.options import Options
 from fulmen.cli.init.sample import Sample
@@ -56,7 +56,7 @@ def table_of_images(
         *target_entries(target),
         *picture_entries(pictures, side),
         Entry("batch_size", batch_size(sample.rows)),
-        *divided(division, sample.rows, tables, "images"),
+        *divided(division, sample.rows, tables.splits, "images"),
         balance(target),
     ]
     return Found(
@@ -65,6 +65,8 @@ def table_of_images(
         image_model(sample.rows, side, target, options),
         section("data", "ImageTableData", arguments),
         image_training(sample.rows, target, options),
+        "a table of images",
+        OF_TABLES | {"image", "root", "weights", "backbone"},
     )
 
 

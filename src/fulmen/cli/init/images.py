@@ -107,7 +107,7 @@ def find_image_classes(folder: Folder, options: Options) -> Found | None:
         Entry("predict_root", shown(predict), "images without classes, for `lightning predict`") if predict else None,
         *picture_entries(pictures, side),
         Entry("batch_size", batch_size(sum(counts.values()))),
-        *shares(sum(counts.values()), "val" in splits, "test" in splits, "images"),
+        *shares(sum(counts.values()), set(splits), "images"),
         balance(target),
     ]
     return Found(
@@ -116,6 +116,8 @@ def find_image_classes(folder: Folder, options: Options) -> Found | None:
         image_model(sum(counts.values()), side, target, options),
         section("data", "ImageFolderData", arguments),
         image_training(sum(counts.values()), target, options),
+        "images in class folders",
+        frozenset({"predict", "weights", "backbone"}),
     )
 
 

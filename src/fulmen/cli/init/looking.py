@@ -78,12 +78,13 @@ def _look_at_folder(folder: Folder, options: Options) -> Found:
     if not total:
         raise DataError(f"{folder.path} is empty: it holds no file")
     refuse(folder)
-    if not (options.target or options.text or options.image):  # these are of a table
+    tables = tables_in(folder, TABLES) or tables_in(folder, frozenset({""}))
+    tables = tables if len(tables) <= _MANY else []
+    if not (tables and (options.target or options.text or options.image)):  # these are said of a table
         found = find_image_classes(folder, options) or find_text_classes(folder, options)
         if found is not None:
             return found
-    tables = tables_in(folder, TABLES) or tables_in(folder, frozenset({""}))
-    if tables and len(tables) <= _MANY:
+    if tables:
         return _look_at_table(_chosen(group(tables, options)), options)
     if len(folder.folders) == 1:
         return _look_at_folder(next(iter(folder.folders.values())), options)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
+from fulmen.cli.init.found import Found
 from fulmen.core.errors import ConfigError
 
 TargetType = Literal["multiclass", "binary", "multilabel", "regression"]
@@ -93,3 +94,14 @@ def parse(command: str, arguments: list[str]) -> Options:
         if given[name] is not None and not given[name].exists():
             raise ConfigError(f"{name}: there is no file or folder {str(given[name])!r} (from {Path.cwd()})")
     return Options(**given)
+
+
+def check_used(options: Options, found: Found) -> None:
+    """Raises :class:`ConfigError` for an option that says nothing about what was found."""
+    for field in fields(options):
+        if field.name in ("path", "out") or field.name in found.takes or getattr(options, field.name) in (None, ()):
+            continue
+        name = {"image": "path"}.get(field.name, field.name)
+        raise ConfigError(
+            f"{name}: {options.path} is taken for {found.kind}, for which --{name} means nothing; leave it out"
+        )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 from fulmen.cli.init.columns import Column
-from fulmen.cli.init.companions import Tables
 from fulmen.cli.init.entries import Entry
 from fulmen.cli.init.training import shares
 
@@ -41,9 +41,9 @@ def split_by(columns: Sequence[Column], target: str | None) -> Entry | None:
     return None
 
 
-def divided(division: Entry | None, rows: int, tables: Tables, of: str) -> Sequence[Entry]:
+def divided(division: Entry | None, rows: int, has: AbstractSet[str], of: str) -> Sequence[Entry]:
     """The keys that say how rows are divided."""
     if division is not None and division.active:
         return [division]
-    found = shares(rows, tables.val is not None, tables.test is not None, of)
+    found = shares(rows, has, of)
     return [*([division] if division is not None else []), *found]

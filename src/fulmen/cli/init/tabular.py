@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from fulmen.cli.init.columns import Column
 from fulmen.cli.init.companions import Tables
 from fulmen.cli.init.entries import Entry
-from fulmen.cli.init.found import Found, name_of, section
+from fulmen.cli.init.found import OF_TABLES, Found, name_of, section
 from fulmen.cli.init.sample import Sample
 from fulmen.cli.init.splits import divided
 from fulmen.cli.init.table_entries import file_entries, reading_entries, target_entries
@@ -64,11 +64,12 @@ def table_of_columns(
         *([Entry("id_column", identifier, "names the rows in predictions; no input")] if identifier else []),
         *_ignored_entries({name: reason for name, reason in ignored.items() if name != identifier}),
         Entry("batch_size", _batch_size(sample.rows)),
-        *divided(division, sample.rows, tables, "rows"),
+        *divided(division, sample.rows, tables.splits, "rows"),
         balance(target),
     ]
     data = section("data", "TabularData", arguments)
-    return Found(name_of(tables.train), says, _model(sample.rows, target), data, _training(sample.rows, target))
+    training = _training(sample.rows, target)
+    return Found(name_of(tables.train), says, _model(sample.rows, target), data, training, "a table", OF_TABLES)
 
 
 def _missing_targets(target: Target) -> list[Entry]:

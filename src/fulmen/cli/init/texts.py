@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from fulmen.cli.init.columns import Column
 from fulmen.cli.init.companions import Tables
 from fulmen.cli.init.entries import Entry
 from fulmen.cli.init.folders import Folder
-from fulmen.cli.init.found import Found, name_of, section, shown
+from fulmen.cli.init.found import OF_TABLES, Found, name_of, section
 from fulmen.cli.init.images import class_folders, named_splits, split_folders
 from fulmen.cli.init.options import Options
 from fulmen.cli.init.sample import Sample
@@ -98,7 +99,7 @@ def texts_of_table(
         else Entry("text", column_value(names[0]), "column of the texts")
     )
     files = [*file_entries(tables, sample.size), *reading_entries(sample), text, *target_entries(target)]
-    return _found(name_of(tables.train), says, files, words, target, sample.rows, tables, division)
+    return _found(name_of(tables.train), says, files, words, target, sample.rows, tables.splits, division)
 
 
 def find_text_classes(folder: Folder, options: Options) -> Found | None:
@@ -113,21 +114,15 @@ def find_text_classes(folder: Folder, options: Options) -> Found | None:
     each = max(2000 // len(counts), 1)
     paths = [path for name in counts for path in islice(train.folders[name].files(FILES), each)]
     words = count_words([path.read_bytes().decode("utf-8", errors="replace") for path in paths])
-    tables = Tables(
-        folder.path, splits["val"].path if "val" in splits else None, splits["test"].path if "test" in splits else None
-    )
+    tables = Tables(folder.path, options.val, options.test, options.predict)
+    has = tables.splits | (set(splits) & {"val", "test"})
     says = [
         f"texts (.txt) in class folders: {target.says}{named_splits(splits)}",
         f"  about {words.median} words a text, 99 % have at most {words.long}",
         *target.warnings,
     ]
-    files: list[Entry | None] = [
-        Entry("train", shown(folder.path), "a folder of .txt files for each class"),
-        Entry("predict", shown(options.predict), "texts without classes, for `lightning predict`")
-        if options.predict
-        else None,
-    ]
-    return _found(name_of(folder.path), says, files, words, target, sum(counts.values()), tables)
+    files = file_entries(tables, "a folder of .txt files for each class")
+    return _found(name_of(folder.path), says, files, words, target, sum(counts.values()), has)
 
 
 def _found(
@@ -137,7 +132,7 @@ def _found(
     words: Words,
     target: Target,
     rows: int,
-    tables: Tables,
+    has: AbstractSet[str],
     division: Entry | None = None,
 ) -> Found:
     arguments = [
@@ -151,10 +146,14 @@ def _found(
         ),
         Entry("max_tokens", _max_tokens(words), f"longer texts are cut; 99 % have at most {words.long} words"),
         Entry("batch_size", 32 if rows < 20_000 else 64 if rows < 200_000 else 256),
-        *divided(division, rows, tables, "texts"),
+        *divided(division, rows, has, "texts"),
         balance(target),
     ]
-    return Found(name, says, _model(rows, target), section("data", "TextData", arguments), _training(rows, target))
+    kind, takes = ("texts in class folders", frozenset({"val", "test", "predict"}))
+    if target.column:
+        kind, takes = "a table of texts", OF_TABLES | {"text"}
+    data = section("data", "TextData", arguments)
+    return Found(name, says, _model(rows, target), data, _training(rows, target), kind, takes)
 
 
 def _max_tokens(words: Words) -> int:

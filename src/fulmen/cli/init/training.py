@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 from fulmen.cli.init.entries import Entry
 from fulmen.cli.init.target import Target
 
-_SMALL = 500
+_SMALL, _LARGE = 500, 20_000
+"""Of fewer samples than these, a larger share is needed to tell good from bad."""
 
 
 def metrics(target: Target) -> Entry | None:
@@ -31,13 +33,19 @@ def balance(target: Target) -> Entry | None:
     return Entry("balance", "class_weights", reason)
 
 
-def shares(rows: int, has_val: bool, has_test: bool, of: str) -> Sequence[Entry]:
-    """Shares of the splits that the data do not have."""
-    share = 0.2 if rows < _SMALL else 0.15 if rows < 20_000 else 0.1
-    found = (
-        [] if has_val else [Entry("val_fraction", share, f"share of the {of} that validates; there is no split for it")]
-    )
-    if not has_test and not has_val:
+def shares(rows: int, has: AbstractSet[str], of: str) -> Sequence[Entry]:
+    """Shares of the splits that the data do not have.
+
+    Args:
+        rows: How many samples there are.
+        has: The splits that they have.
+        of: What the samples are, in words.
+    """
+    share = 0.2 if rows < _SMALL else 0.15 if rows < _LARGE else 0.1
+    found = []
+    if "val" not in has:
+        found.append(Entry("val_fraction", share, f"share of the {of} that validates; there is no split for it"))
+    if not has & {"val", "test"}:
         found.append(Entry("test_fraction", share, "share that is kept for the test"))
     return found
 

@@ -100,5 +100,6 @@ def _within(listing: Listing, first: Rows, copies: Rows, noun: Noun, near: bool)
 
 
 def _finding(listing: Listing, first: Rows, rows: Rows, check: str, severity: Severity, what: str, fix: str) -> Finding:
-    where = tuple(f"{listing.place(i)} = {listing.place(int(first[i]))}" for i in rows[:PLACES].tolist())
+    pairs = [(listing.place(i), listing.place(int(first[i]))) for i in rows[:PLACES].tolist()]
+    where = tuple(f"{one}, listed twice" if one == other else f"{one} = {other}" for one, other in pairs)
     return Finding(check, severity, what, where, len(rows), fix)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from fulmen.data.checks.listing import PLACES, Listing, Rows, amount
 from fulmen.data.checks.pairs import earliest, firsts_of, similar_pictures
 from fulmen.data.checks.pictures import Picture, thumbnails
 from fulmen.data.findings import Finding
+from fulmen.data.image_paths import Paths
 
 HUGE = 50_000_000
 """Pixels of an image that takes long to decode, every time: about half a second."""
@@ -29,8 +32,7 @@ def check_images(listing: Listing) -> Iterator[Finding]:
     Args:
         listing: All samples; each data set has ``paths``.
     """
-    paths = [path for split in listing.present for path in listing.dataset(split).paths]
-    seen = look_once(paths)
+    seen = look_once(path for split in listing.present for path in _names(listing.dataset(split).paths))
     pictures = [picture for _, picture in seen]
     good = np.array([not picture.error for picture in pictures], np.bool_)
     yield from _broken(listing, pictures, np.flatnonzero(~good))
@@ -43,6 +45,15 @@ def check_images(listing: Listing) -> Iterator[Finding]:
     yield from repeats(listing, first, "image")
     once = good & ~blank & (first == np.arange(len(first))) & (sides.min(axis=1) >= COMPARED)
     yield from repeats(listing, _nearly(thumbs, np.flatnonzero(once)), "image", near=True)
+
+
+def _names(paths: Iterable[str | Path]) -> Iterator[str]:
+    """Paths as text; a million of them are not made into objects first."""
+    if isinstance(paths, Paths):
+        root = os.path.abspath(paths.root)
+        yield from (os.path.join(root, paths.relative(row)) for row in range(len(paths)))
+    else:
+        yield from (os.path.abspath(path) for path in paths)
 
 
 def skipped_files(data: Any) -> Iterator[Finding]:

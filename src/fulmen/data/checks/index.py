@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -32,7 +32,7 @@ _Stat = tuple[int, int, int]
 """Size, time of change and inode of a file; zeros where there is none."""
 
 
-def look_once(paths: Sequence[Path], file: Path | None = None) -> list[Seen]:
+def look_once(paths: Iterable[str | Path], file: Path | None = None) -> list[Seen]:
     """Looks at image files; only at those that have changed since the last time.
 
     A file is known by its path, size, time of change and inode, as in git's index, and else by its contents: a
@@ -44,7 +44,8 @@ def look_once(paths: Sequence[Path], file: Path | None = None) -> list[Seen]:
         file: The cache; ``None``: in Fulmen's folder for caches.
     """
     file = file or cache.folder() / "checks" / f"pictures-{VERSION}.sqlite"
-    places = [os.path.split(os.path.abspath(path)) for path in paths]
+    folders: dict[str, str] = {}
+    places = [(folders.setdefault(folder, folder), name) for folder, name in map(_place, paths)]
     for attempt in (1, 2):
         try:
             with _opened(file) as index:
@@ -54,7 +55,14 @@ def look_once(paths: Sequence[Path], file: Path | None = None) -> list[Seen]:
         except sqlite3.DatabaseError:
             if attempt == 1:
                 file.unlink(missing_ok=True)
-    return look_at([os.path.join(*place) for place in places])
+    return look_at([os.sep.join(place) for place in places])
+
+
+def _place(path: str | Path) -> tuple[str, str]:
+    """Folder and name of a file."""
+    path = os.fspath(path)
+    folder, _, name = (path if os.path.isabs(path) else os.path.abspath(path)).rpartition(os.sep)
+    return folder, name
 
 
 @contextmanager
@@ -71,19 +79,22 @@ def _opened(file: Path) -> Iterator[sqlite3.Connection]:
 
 def _through(index: sqlite3.Connection, places: list[tuple[str, str]]) -> list[Seen]:
     """What was seen of each file, from the cache where it is still so."""
-    stats = [_stat(os.path.join(*place)) for place in places]
-    known = {row[:2]: (row[2:5], _seen(row[5:])) for row in _rows(index, sorted({folder for folder, _ in places}))}
-    found = [known.get(place, ((), None)) for place in places]
-    seen = {i: kept for i, (stat, kept) in enumerate(found) if kept is not None and stat == stats[i]}
-    absent = [i for i in range(len(places)) if i not in seen]
+    rows = {place: row for row, place in enumerate(places)}  # a file that is listed twice is looked at once
+    stats = {row: _stat(os.sep.join(place)) for place, row in rows.items()}
+    seen: dict[int, Seen] = {}
+    for *place, size, mtime, inode, digest, error, width, height, thumbnail in _kept(index, {p[0] for p in places}):
+        row = rows.get(tuple(place), -1)
+        if stats.get(row) == (size, mtime, inode):
+            seen[row] = digest, Picture(error, width, height, thumbnail)
+    absent = [row for row in stats if row not in seen]
     if len(absent) >= _MANY:
         rank_zero_info(f"Looking at {len(absent):,} images; later runs look only at those that have changed")
     for start in range(0, len(absent), _CHUNK):  # kept chunk by chunk: who stops it half-way loses little
-        rows, now = absent[start : start + _CHUNK], time.time_ns()
-        looked = look_at([os.path.join(*places[i]) for i in rows], _by_digest(index))
-        seen.update(zip(rows, looked, strict=True))
-        _keep(index, [(*places[i], *stats[i]) for i in rows], looked, now)
-    return [seen[i] for i in range(len(places))]
+        some, now = absent[start : start + _CHUNK], time.time_ns()
+        looked = look_at([os.sep.join(places[row]) for row in some], _by_digest(index))
+        seen.update(zip(some, looked, strict=True))
+        _keep(index, [(*places[row], *stats[row]) for row in some], looked, now)
+    return [seen[rows[place]] for place in places]
 
 
 def _stat(path: str) -> _Stat:
@@ -94,14 +105,10 @@ def _stat(path: str) -> _Stat:
     return found.st_size, found.st_mtime_ns, found.st_ino
 
 
-def _rows(index: sqlite3.Connection, folders: list[str]) -> Iterator[tuple[Any, ...]]:
+def _kept(index: sqlite3.Connection, folders: Iterable[str]) -> Iterator[tuple[Any, ...]]:
     columns = "folder, name, size, mtime, inode, digest, error, width, height, thumbnail"
-    for folder in folders:
+    for folder in sorted(folders):
         yield from index.execute(f"SELECT {columns} FROM files JOIN pictures USING (digest) WHERE folder = ?", [folder])
-
-
-def _seen(row: tuple[Any, ...]) -> Seen:
-    return row[0], Picture(*row[1:])
 
 
 def _by_digest(index: sqlite3.Connection) -> Callable[[bytes], Picture | None]:

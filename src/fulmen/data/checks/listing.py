@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from fulmen.data.base import SupervisedDataModule
+from fulmen.data.checks.rows import row_keys
 from fulmen.data.findings import Finding, Severity
 from fulmen.data.splits import SPLITS
 
@@ -60,14 +62,14 @@ class Listing:
     def __len__(self) -> int:
         return len(self.splits)
 
-    @property
+    @cached_property
     def labels(self) -> NDArray[np.int64] | None:
         """``(N,)`` one number for each target, or set of labels; ``None`` where targets are no classes."""
         if self.targets is None or self.data.target_type == "regression":
             return None
         if self.targets.ndim == 1:
             return self.targets.astype(np.int64)
-        return np.unique(self.targets, axis=0, return_inverse=True)[1].ravel().astype(np.int64)
+        return np.unique(row_keys(self.targets), return_inverse=True)[1].ravel().astype(np.int64)
 
     def rows(self, split: str) -> Rows:
         """The samples of a split."""

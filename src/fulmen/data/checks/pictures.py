@@ -20,7 +20,7 @@ SIDE = 16
 """Side of the thumbnails, in pixels."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Picture:
     """What was seen of the contents of one image file.
 
