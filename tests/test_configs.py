@@ -128,9 +128,8 @@ def own_titanic(folder: Path) -> list[object]:
     rows = ["PassengerId,Survived,Pclass,Name,Sex,Age,SibSp,Parch,Ticket,Fare,Cabin,Embarked"]
     for i in range(120):
         sex, age = ("male", "female")[i % 2], "" if i % 9 == 4 else f"{rng.uniform(1, 70):.1f}"
-        rows.append(
-            f'{i},{int(rng.random() < 0.5)},{i % 3},"Nobody, {i}",{sex},{age},0,{i % 4},T{i},{rng.uniform(5, 99):.2f},,{"SCQ"[i % 3]}'
-        )
+        survived, fare = int(rng.random() < 0.5), f"{rng.uniform(5, 99):.2f}"
+        rows.append(f'{i},{survived},{i % 3},"Nobody, {i}",{sex},{age},0,{i % 4},T{i},{fare},,{"SCQ"[i % 3]}')
     (folder / "train.csv").write_text("\n".join(rows))
     return ["--data.train", folder / "train.csv"]
 

@@ -313,7 +313,7 @@ class SupervisedDataModule(LightningDataModule):
 
     def training_targets(self) -> Tensor | None:
         """The targets of the training split, ``(N,)`` or ``(N, K)``; ``None`` where the data set does not hold them."""
-        dataset: Any = self.datasets["train"]
+        dataset: Any = self.datasets.get("train")
         targets: Tensor | None = getattr(dataset, "targets", None)
         rows = getattr(dataset, "rows", None)
         return targets if targets is None or rows is None else targets[rows]

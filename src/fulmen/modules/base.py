@@ -240,6 +240,7 @@ class SupervisedModule(LightningModule):
         """Checks what would fail later, and lets the regularizers put their hooks on layers."""
         check_before_fit(self, self.trainer)
         data = self.trainer.datamodule  # type: ignore[attr-defined]
+        self.task.unweigh()
         if getattr(data, "balance", None) == "class_weights":
             self.task.weigh(data.class_counts())
         self._regularization.start(self)

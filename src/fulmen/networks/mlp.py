@@ -62,7 +62,7 @@ def embedding_width(categories: Sequence[int]) -> int:
     >>> embedding_width([3]), embedding_width([3, 42]), embedding_width([10_000])
     (3, 13, 50)
     """
-    return min(50, round(1.6 * float(max(categories)) ** 0.56))
+    return min(50, round(1.6 * math.pow(max(categories), 0.56)))
 
 
 class CategoryEmbeddings(nn.Module):

@@ -198,6 +198,10 @@ class Task(nn.Module, ABC):
             )
         self._weighted = [made]
 
+    def unweigh(self) -> None:
+        """Lets all samples weigh the same again."""
+        self._weighted = []
+
     @abstractmethod
     def example(self) -> tuple[Tensor, Tensor]:
         """Logits ``(N, num_outputs)`` and targets of a made-up batch, as network and data would give them."""

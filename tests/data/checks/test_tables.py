@@ -12,7 +12,7 @@ import pytest
 from pyarrow import csv
 from tests.data.checks.conftest import by_check
 
-from fulmen.data import TabularData
+from fulmen.data import TabularData, table_files
 from fulmen.data.findings import Finding
 
 REAL = Path(__file__).parents[4] / "shared" / "data"
@@ -140,12 +140,24 @@ def test_rows_that_occur_twice(tmp_path: Path) -> None:
     assert "row 220" in disputed[0].where[0]
 
 
-def test_the_table_is_let_go_of(tmp_path: Path) -> None:
-    csv.write_csv(pa.table(flats()), tmp_path / "flats.csv")
+def test_the_table_is_read_once_and_let_go_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    csv.write_csv(pa.table(copied(flats())), tmp_path / "flats.csv")
+    read: list[Path] = []
+    original = table_files.read_table
+
+    def read_table(path: Path, **options: Any) -> pa.Table:
+        read.append(path)
+        return original(path, **options)
+
+    monkeypatch.setattr(table_files, "read_table", read_table)
     data = TabularData(str(tmp_path / "flats.csv"), "dear")
-    before = data.check()
-    assert not any(isinstance(value, pa.Table) for value in vars(data).values())
-    assert data.check() == before  # read again
+    first = data.check()
+    assert [finding.check for finding in first] == ["giveaway"]
+    assert len(read) == 1
+    held = [value for value in vars(data).values() if isinstance(value, pa.Table | table_files.StackedTables)]
+    assert held == []
+    assert data.check() == first  # read again
+    assert len(read) == 2
 
 
 @pytest.mark.skipif(not (REAL / "adult").is_dir(), reason="the real table is not there")

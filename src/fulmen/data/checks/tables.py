@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from fulmen.data.checks.pairs import firsts
 from fulmen.data.checks.rows import column_keys, count_distinct, joint_keys, with_targets
 from fulmen.data.columns import infer_column
 from fulmen.data.findings import Finding
-from fulmen.data.splits import SPLITS
 from fulmen.data.table_files import StackedTables
 
 if TYPE_CHECKING:
@@ -31,7 +29,7 @@ def check_tables(listing: Listing) -> Iterator[Finding]:
         listing: All samples of a ``TabularData``; each data set has ``places``.
     """
     data: Any = listing.data
-    tables = _read(data)
+    tables: StackedTables = data.tables()
     places = np.concatenate([np.asarray(listing.dataset(split).places) for split in listing.present])
     listing = replace(listing, describe=lambda row: tables.describe(int(places[row])))
     used = [
@@ -42,15 +40,6 @@ def check_tables(listing: Listing) -> Iterator[Finding]:
     yield from _ignored(data, tables, places[listing.rows("train")])
     keys = _keys(tables, places, set(data.target))
     yield from repeats(listing, firsts(with_targets(keys, listing.targets)), "row", alike=firsts(keys))
-
-
-def _read(data: Any) -> StackedTables:
-    """All labelled rows as their files have them; those that the datamodule still holds, if it gives them."""
-    if hasattr(data, "tables"):
-        held: StackedTables = data.tables()
-        return held
-    paths = {split: Path(path) for split, path in data.paths.items() if split in SPLITS and path is not None}
-    return StackedTables(paths, data.reading)
 
 
 def _ignored(data: Any, tables: StackedTables, train: Rows) -> Iterator[Finding]:
