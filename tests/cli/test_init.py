@@ -42,7 +42,7 @@ def people(path: Path, target: Callable[[int], object], rows: int = 80, name: st
         "joined": lambda i: f"2024-01-{i % 28 + 1:02}",
         "age": lambda i: 20 + i % 50 if i % 9 else "",
         "height": lambda i: round(1.5 + (i * 37 % 50) / 100, 2),
-        "city": lambda i: ["Bonn", "Köln", "NA"][i % 3],
+        "city": lambda i: ["Bonn", "Köln", "NA"][i // 5 % 3],
         "constant": lambda i: 1,
         name: target,
     }

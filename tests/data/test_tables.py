@@ -20,9 +20,8 @@ from sklearn.preprocessing import StandardScaler
 from tests.conftest import Cli
 from torch import nn
 
-from fulmen.core.errors import ConfigError, DataError
-from fulmen.core.restoring import restoring
-from fulmen.data import TabularData
+from fulmen.core.errors import CheckpointError, ConfigError, DataError
+from fulmen.data import ArrayData, TabularData
 from fulmen.modules import MLPModule, SupervisedModule
 from fulmen.testing import check_datamodule
 
@@ -442,8 +441,7 @@ def test_predicting_from_python(trained: Path, save: Save, tmp_path: Path) -> No
     predict = str(save("new.csv", columns(25, seed=3)))
     trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, default_root_dir=tmp_path)
     model = MLPModule.load_from_checkpoint(saved)
-    with restoring(torch.load(saved, weights_only=True)):
-        data = TabularData("gone.csv", "label", predict=predict)
+    data = TabularData.from_checkpoint(saved, train="gone.csv", target="label", predict=predict)
     assert data.class_names == ["bad", "good"]
     first: Any = trainer.predict(model, datamodule=data)
     other = TabularData(str(tmp_path / "moved.csv"), "label", predict=predict, split_seed=9)
@@ -451,6 +449,8 @@ def test_predicting_from_python(trained: Path, save: Save, tmp_path: Path) -> No
     second: Any = trainer.predict(model, datamodule=other, ckpt_path=saved, weights_only=True)
     assert other.learned == data.learned
     torch.testing.assert_close(first, second)
+    with pytest.raises(CheckpointError, match="nothing that ArrayData learned"):
+        ArrayData.from_checkpoint(saved, inputs=torch.zeros(2, 2), targets=[0, 1])
 
 
 def test_a_checkpoint_of_other_data_is_refused(trained: Path, cli: Cli, save: Save) -> None:

@@ -50,9 +50,11 @@ def prepare(config: Namespace, path: Path, evaluate: bool) -> list[str]:
             "use the config that it was trained with"
         )
     arguments = config.model.init_args
+    module, _, name = config.data.class_path.rpartition(".") if config.data is not None else ("", "", "")
+    facts = {*FACTS, *getattr(getattr(import_module(module), name), "extra_facts", ())} if module else {*FACTS}
     differences = []
     for name, value in checkpoint.get("hyper_parameters", {}).items():
-        if name.startswith("_") or name in _TRAINING_ONLY or name in FACTS or name not in arguments:
+        if name.startswith("_") or name in _TRAINING_ONLY or name in facts or name not in arguments:
             continue
         given = arguments[name].as_dict() if isinstance(arguments[name], Namespace) else arguments[name]
         given = list(given) if isinstance(given, tuple) else given

@@ -18,8 +18,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from fulmen.augment import ImagePipeline, Pipeline
 from fulmen.core.batch import PADDING, Batch
-from fulmen.core.errors import ConfigError, DataError, unknown
-from fulmen.core.restoring import restored_state
+from fulmen.core.errors import CheckpointError, ConfigError, DataError, unknown
+from fulmen.core.restoring import restored_state, restoring
 from fulmen.core.spec import ImageAugmentationSpecs
 from fulmen.data.augmented import Augmented
 from fulmen.data.sampler import ShardedSampler
@@ -268,6 +268,27 @@ class SupervisedDataModule(LightningDataModule):
             self.learned, self.datasets = learned, {}
             self.setup("")
         self.statistics = state_dict["statistics"]
+
+    @classmethod
+    def from_checkpoint(cls, path: str | Path, **kwargs: Any) -> Self:
+        """Makes a datamodule with what a checkpoint's training split taught, such as the tokenizer.
+
+        It learns nothing, and needs no training file to predict.
+
+        Args:
+            path: A checkpoint of a model that was trained on such data.
+            **kwargs: Arguments of the class.
+
+        Raises:
+            CheckpointError: If the checkpoint holds nothing of such data.
+        """
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        if cls.__qualname__ not in checkpoint:
+            raise CheckpointError(
+                f"{path} holds nothing that {cls.__name__} learned; was the model trained on other data?"
+            )
+        with restoring(checkpoint):
+            return cls(**kwargs)
 
     def view(self, fold: int, folds: int) -> Self:
         """The same data with another split: all but the test samples in folds, of which one validates.

@@ -54,7 +54,7 @@ def table_of_images(
         Entry("path", paths.name, "column of the paths"),
         Entry("root", shown(root), "folder that the paths start from"),
         *target_entries(target),
-        *picture_entries(pictures, side),
+        *picture_entries(pictures, side, sample.rows),
         Entry("batch_size", batch_size(sample.rows)),
         *divided(division, sample.rows, tables.splits, "images"),
         balance(target),

@@ -23,6 +23,8 @@ _LARGE = 96
 """Side in pixels from which on images are photos, that can be flipped and cut."""
 _SIZE = 128
 """Side of the images that a network of its own sees: large enough for photos, and quick without a GPU."""
+_MEMORY = 2048
+"""So many megabytes of decoded images may be kept in memory without asking."""
 _BACKBONE = "mobilenetv2_100"
 _BACKBONE_SIZE = 224
 
@@ -105,7 +107,7 @@ def find_image_classes(folder: Folder, options: Options) -> Found | None:
     arguments = [
         Entry("root", shown(root.path), _layout(splits, list(counts))),
         Entry("predict_root", shown(predict), "images without classes, for `lightning predict`") if predict else None,
-        *picture_entries(pictures, side),
+        *picture_entries(pictures, side, sum(counts.values())),
         Entry("batch_size", batch_size(sum(counts.values()))),
         *shares(sum(counts.values()), set(splits), "images"),
         balance(target),
@@ -156,13 +158,17 @@ def image_size(pictures: Pictures, options: Options) -> int:
     return min(max(-(-pictures.side // 8) * 8, 16), _SIZE)
 
 
-def picture_entries(pictures: Pictures, side: int) -> list[Entry]:
-    """Size, channels and augmentation."""
-    why = (
-        "pixels"
-        if side >= pictures.side
-        else f"pixels, of about {pictures.side}; 224 sees more and takes 3 times as long"
-    )
+def picture_entries(pictures: Pictures, side: int, samples: int) -> list[Entry]:
+    """Size, channels, cache and augmentation.
+
+    Args:
+        pictures: What some of the images look like.
+        side: Side that the network sees, in pixels.
+        samples: How many images there are.
+    """
+    why = "pixels" if side >= pictures.side else f"pixels, of about {pictures.side}"
+    if side == _SIZE < pictures.side:
+        why += f"; {_BACKBONE_SIZE} sees more and takes 3 times as long"
     found = [Entry("image_size", side, why)]
     if pictures.grey:
         found.append(Entry("channels", 1, "grey"))
@@ -174,6 +180,11 @@ def picture_entries(pictures: Pictures, side: int) -> list[Entry]:
         else "training images only"
     )
     needs = "" if known else "; needs pip install fulmen-albumentations"
+    megabytes = samples * 1.4 * (side / 0.875) ** 2 * (1 if pictures.grey else 3) / 2**20
+    if megabytes < _MEMORY:
+        found.append(
+            Entry("cache", "ram", f"images are decoded once ({max(megabytes, 1):,.0f} MB); disk: for all runs")
+        )
     return [*found, Entry("augment", specs, comment + needs, active=known)]
 
 
@@ -209,7 +220,7 @@ def image_model(samples: int, side: int, target: Target, options: Options) -> En
         Entry("channels", channels, "one stage each, which halves the size"),
         Entry("dropout", 0.3, "against learning by heart"),
         Entry("optimizer", {"name": "adamw", "lr": 2e-3, "weight_decay": 0.05}),
-        Entry("schedule", {"name": "one_cycle"}, "the rate rises, then falls to nothing"),
+        Entry("schedule", "one_cycle", "the rate rises, then falls to nothing"),
         metrics(target),
     ]
     found = section("model", "CNNModule", arguments, "a network of its own, which starts from nothing")
