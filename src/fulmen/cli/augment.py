@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 import yaml
 
 from fulmen.cli.invocation import Invocation
-from fulmen.cli.messages import first_cause
 from fulmen.core.errors import ConfigError, FulmenError
 from fulmen.core.registry import registry
 from fulmen.core.spec import read, resolve
@@ -171,11 +169,10 @@ def _of_data(invocation: Invocation, options: Options) -> str:
     from lightning.pytorch import seed_everything
 
     from fulmen.augment import TextPipeline
-    from fulmen.cli.quiet import quiet
+    from fulmen.cli.data import make_data
 
-    quiet()
     seed_everything(options.seed, verbose=False)
-    data = _make_data(invocation)
+    data = make_data(invocation, "which has `augment`")
     specs = data.augment if options.specs is None else options.specs
     if not specs:
         raise ConfigError("augment: the data have none; write `augment: [...]` there, or give --augment '[...]'")
@@ -189,27 +186,6 @@ def _of_data(invocation: Invocation, options: Options) -> str:
         texts: Any = getattr(dataset, "whole", dataset.__getitems__)(rows).inputs
         return _table_of(texts, options, specs)
     return _draw(data, dataset, rows, specs, options)
-
-
-def _make_data(invocation: Invocation) -> Any:
-    from lightning.pytorch import LightningDataModule
-
-    import fulmen.data
-    from fulmen.cli.parser import FulmenParser
-    from fulmen.core.spec import check
-
-    parser = FulmenParser()
-    parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True, required=True)
-    sections = [config["data"] for config in invocation.configs.values() if config.get("data")]
-    config = parser.parse_args([*(f"--data={json.dumps(section)}" for section in sections), *invocation.typed])
-    try:
-        found = parser.instantiate_classes(config).data
-    except ValueError as error:
-        raise first_cause(error) from None
-    if not isinstance(found, fulmen.data.SupervisedDataModule):
-        raise ConfigError(f"data: {type(found).__name__} is no SupervisedDataModule, which has `augment`")
-    check(type(found), config.data.init_args.as_dict(), "data.init_args")
-    return found
 
 
 def _draw(data: Any, dataset: Any, rows: list[int], specs: list[Any], options: Options) -> str:

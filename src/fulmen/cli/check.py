@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 from typing import Any, Literal
 
 from lightning.pytorch.utilities import rank_zero_only
 
+from fulmen.cli.data import make_data
 from fulmen.cli.findings import as_json, short_table, table, tally
 from fulmen.cli.invocation import Invocation
-from fulmen.cli.messages import first_cause
 from fulmen.core.errors import ConfigError, DataError, message
 from fulmen.data import SupervisedDataModule
 from fulmen.data.findings import Finding
 
 CheckBeforeFit = Literal["stop", "report", "skip"]
+_LACKING = (
+    "and has nothing to check it by; derive it from fulmen.data.SupervisedDataModule, or train without: lightning fit"
+)
 
 
 def run(command: str, arguments: list[str]) -> None:
@@ -34,9 +36,12 @@ def run(command: str, arguments: list[str]) -> None:
     invocation = Invocation.read(command, rest)
     if not invocation.class_path("data"):
         raise ConfigError("data: nothing is given; give --config FILE or --data CLASS")
+    others = [a for a in invocation.typed if a.startswith("--") and a.split("=")[0].split(".")[0] != "--data"]
+    if others:
+        raise ConfigError(f"{others[0]}: only the data are looked at; allowed: --config, --format, --data, --data.KEY")
     data: SupervisedDataModule | None = None
     try:
-        data = _make_data(invocation)
+        data = make_data(invocation, _LACKING)
         findings = data.check()
     except DataError as error:  # what cannot be read at all
         findings = [Finding("unusable", "error", message(error), (), 1, "")]
@@ -101,34 +106,6 @@ def _parser(command: str) -> argparse.ArgumentParser:
         "--format", choices=("table", "json"), default="table", help="table; or json, with up to 1,000 places a finding"
     )
     return parser
-
-
-def _make_data(invocation: Invocation) -> SupervisedDataModule:
-    from lightning.pytorch import LightningDataModule
-
-    from fulmen.cli.parser import FulmenParser
-    from fulmen.cli.quiet import quiet
-    from fulmen.core.spec import check
-
-    quiet()
-    others = [a for a in invocation.typed if a.startswith("--") and a.split("=")[0].split(".")[0] != "--data"]
-    if others:
-        raise ConfigError(f"{others[0]}: only the data are looked at; allowed: --config, --format, --data, --data.KEY")
-    parser = FulmenParser()
-    parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True, required=True)
-    sections = [config["data"] for config in invocation.configs.values() if config.get("data")]
-    config = parser.parse_args([*(f"--data={json.dumps(section)}" for section in sections), *invocation.typed])
-    try:
-        found = parser.instantiate_classes(config).data
-    except ValueError as error:
-        raise first_cause(error) from None
-    if not isinstance(found, SupervisedDataModule):
-        raise ConfigError(
-            f"data: {type(found).__name__} is no SupervisedDataModule, and has nothing to check it by; derive it from "
-            "fulmen.data.SupervisedDataModule, or train without: lightning fit"
-        )
-    check(type(found), config.data.init_args.as_dict(), "data.init_args")
-    return found
 
 
 def _report(findings: list[Finding], samples: dict[str, int]) -> str:
