@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,12 @@ _CACHE = tempfile.TemporaryDirectory(prefix="fulmen-tests-", ignore_cleanup_erro
 os.environ["FULMEN_CACHE"] = _CACHE.name
 
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _clean_cache() -> Iterator[None]:
+    yield
+    _CACHE.cleanup()
 
 
 @dataclass(frozen=True)
