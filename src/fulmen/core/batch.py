@@ -32,6 +32,15 @@ class Batch(NamedTuple):
     targets: Tensor | None = None
     index: Tensor | None = None  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
 
+    def first(self) -> Batch:
+        """The first sample, without the batch's dimension.
+
+        >>> Batch([7, 8], None, [0, 1]).first()
+        Batch(inputs=7, targets=None, index=0)
+        """
+        inputs, *others = self
+        return Batch(inputs[0], *(None if part is None else part[0] for part in others))
+
     @classmethod
     def of(cls, batch: Any) -> Batch:
         """Reads what a user's own loader gives: a tensor, ``(inputs, targets)``, or a mapping.

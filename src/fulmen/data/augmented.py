@@ -42,7 +42,7 @@ class Augmented(Dataset[Batch]):
         return len(self.dataset)
 
     def __getitem__(self, draw: int) -> Batch:
-        return Batch(*(part[0] for part in self.__getitems__([draw]) if part is not None))
+        return self.__getitems__([draw]).first()
 
     def __getitems__(self, draws: list[int]) -> Batch:
         epochs, rows = np.divmod(np.asarray(draws), len(self))

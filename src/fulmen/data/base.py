@@ -435,7 +435,7 @@ class TensorRows(Dataset[Batch]):
         return f"row {index}"
 
     def __getitem__(self, row: int) -> Batch:
-        return Batch(*(part[0] for part in self.__getitems__([row]) if part is not None))
+        return self.__getitems__([row]).first()
 
     def __getitems__(self, rows: list[int]) -> Batch:
         asked = torch.tensor(rows)

@@ -147,9 +147,7 @@ class ItemRows(Dataset[Batch]):
         return f"{self.names[which]}, row {index - (self.ends[which - 1] if which else 0)}"
 
     def __getitem__(self, row: int) -> Batch:
-        inputs, targets, index = self.__getitems__([row])
-        assert index is not None
-        return Batch(inputs[0], None if targets is None else targets[0], index[0])
+        return self.__getitems__([row]).first()
 
     def __getitems__(self, rows: list[int]) -> Batch:
         asked = torch.tensor(rows)

@@ -39,8 +39,7 @@ class ImageFiles(Dataset[Batch]):
         return str(self.paths[index])
 
     def __getitem__(self, row: int) -> Batch:
-        batch = self.__getitems__([row])
-        return Batch(*(part if part is None else part[0] for part in batch))  # type: ignore[arg-type]
+        return self.__getitems__([row]).first()
 
     def __getitems__(self, rows: list[int]) -> Batch:
         """Centres ``(N, C, size, size)``, uint8 in torch's channels-last format."""

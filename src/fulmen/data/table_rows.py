@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -91,8 +90,7 @@ class TableRows(Dataset[Batch]):
         return len(self.places)
 
     def __getitem__(self, row: int) -> Batch:
-        parts: Any = [part if part is None else part[0] for part in self.__getitems__([row])]
-        return Batch(*parts)
+        return self.__getitems__([row]).first()
 
     def __getitems__(self, rows: list[int]) -> Batch:
         index = torch.tensor(rows)  # PADDING, -1, gives the last sample

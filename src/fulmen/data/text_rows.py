@@ -137,7 +137,7 @@ class TextRows(Dataset[Batch]):
         return self.listing.describe(index)
 
     def __getitem__(self, row: int) -> Batch:
-        return Batch(*(part[0] for part in self.__getitems__([row]) if part is not None))
+        return self.__getitems__([row]).first()
 
     def __getitems__(self, rows: list[int]) -> Batch:
         index = torch.tensor(rows)
