@@ -308,6 +308,16 @@ def test_a_table_without_header(cli: Cli, tmp_path: Path) -> None:
     fit(cli, "c.yaml")
 
 
+def test_numbers_of_a_sample_are_those_of_the_file(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fulmen.cli.init.sample._WHOLE", 16_000)
+    table(Path("a.csv"), 30_000, {"x": lambda i: i * 37 % 1013 / 10, "label": lambda i: int(i % 10 == 0)})
+    config, said = init(cli, "a.csv")
+    assert "a table: about 30,000 rows, of which " in said
+    assert "2 classes: 0 27,000, 1 3,000" in said
+    assert config["data"]["init_args"]["batch_size"] == 256
+    assert config["data"]["init_args"]["balance"] == "class_weights"
+
+
 def test_columns_that_say_who_trains(cli: Cli, tmp_path: Path) -> None:
     columns: dict[str, Callable[[int], object]] = {
         "x": lambda i: i * 37 % 11 / 10,

@@ -22,7 +22,7 @@ from fulmen.cli.init.columns import Column, describe
 from fulmen.cli.init.companions import group, role
 from fulmen.cli.init.dialect import find_dialect
 from fulmen.cli.init.options import Options
-from fulmen.cli.init.splits import split_by
+from fulmen.cli.init.splits import split_column, split_hint
 from fulmen.cli.init.target import find_target
 from fulmen.core.errors import ConfigError
 from fulmen.data import image_paths
@@ -182,10 +182,14 @@ def test_roles_of_files() -> None:
 
 
 def test_columns_to_split_by() -> None:
-    found = split_by(columns(x=[1, 2, 3], set=["train", "test", "val"]), "x")
+    found = split_column(columns(x=[1, 2, 3], set=["train", "test", "val"]), "x")
     assert found is not None
     assert (found.value, found.active) == ({"column": "set"}, True)
-    assert split_by(columns(x=[1, 2, 3], result=["pass", "test", "val"]), "x") is None
+    assert split_column(columns(x=[1, 2, 3], result=["pass", "test", "val"]), "x") is None
+    ratings = columns(user_rating=[i % 5 for i in range(50)], user=[i // 5 for i in range(50)])
+    found = split_hint(ratings, "user_rating")
+    assert found is not None
+    assert (found.value, found.active) == ({"group": "user"}, False)
 
 
 # Folders

@@ -171,9 +171,7 @@ def test_types_and_ignore(save: Save) -> None:
         TabularData(str(save()), "label", ignore=["dya"])
     with pytest.raises(ConfigError, match="types: 'label' is the target"):
         TabularData(str(save()), "label", types={"label": "category"})
-    with pytest.raises(
-        DataError, match=r"train\.csv, row \d+: column 'colour' holds '(red|green|blue)', and should be a"
-    ):
+    with pytest.raises(DataError, match=r"train\.csv:\d+: column 'colour' holds '(red|green|blue)', and should be a"):
         TabularData(str(save()), "label", types={"colour": "number"})
 
 
@@ -235,7 +233,7 @@ def test_missing_targets(save: Save) -> None:
     labels = [None if i in (7, 8) else x for i, x in enumerate(columns()["label"])]
     path = save(label=labels)
     with pytest.raises(
-        DataError, match=r"target: 2 rows have none, the first is .*train\.csv, row 7; .*`drop_missing_t"
+        DataError, match=r"target: 2 rows have no 'label', the first is .*train\.csv:9; .*`drop_missing_t"
     ):
         TabularData(str(path), "label")
     data = ready(path, drop_missing_target=True)
@@ -288,9 +286,7 @@ def test_a_table_without_inputs(save: Save) -> None:
 def test_a_class_that_only_validation_has(save: Save) -> None:
     extra = columns(30, seed=1)
     extra["label"][4] = "ugly"
-    with pytest.raises(
-        DataError, match=r"val\.csv, row 4: unknown class 'ugly'. Allowed: bad, good .the classes of the"
-    ):
+    with pytest.raises(DataError, match=r"val\.csv:6: unknown class 'ugly'. Allowed: bad, good .the classes of the"):
         ready(save(), val=str(save("val.csv", extra)))
 
 
@@ -299,7 +295,7 @@ def test_files_that_do_not_go_together(save: Save) -> None:
     with pytest.raises(DataError, match=r"val\.csv lacks 2 columns: 'size', 'grade' \(did you mean 'gradee'\?\)"):
         ready(save(), val=str(fewer))
     text = save("val.csv", columns(30, seed=1), size=[*["1.5"] * 12, "tall", *["2"] * 17])
-    with pytest.raises(DataError, match=r"val\.csv, row 12: column 'size' holds 'tall', and should be a number"):
+    with pytest.raises(DataError, match=r"val\.csv:14: column 'size' holds 'tall', and should be a number"):
         ready(save(), val=str(text))
     no_id = save("val.csv", columns(30, seed=1), id=None, same=None)
     ready(save(), val=str(no_id))  # columns that are ignored may be missing

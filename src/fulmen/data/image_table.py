@@ -16,13 +16,11 @@ from fulmen.core.errors import ConfigError, DataError
 from fulmen.data.base import TargetType
 from fulmen.data.image_data import ImageData, Listed, existing_folder, path_column
 from fulmen.data.image_paths import Paths, is_image
-from fulmen.data.reading import column, read_table
+from fulmen.data.reading import column, first_line, read_table
 from fulmen.data.targets import Targets, read_targets
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_BINARY = (".jsonl", ".json", ".parquet", ".pq")
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class _Source:
         return int(self.table.num_rows)
 
     def describe(self, row: int) -> str:
-        return f"{self.file}:{row + 1 + (self.header and self.file.suffix.lower() not in _BINARY)}"
+        return f"{self.file}:{row + first_line(self.file, self.header)}"
 
     def names(self, name: str, root: Path) -> Iterator[str]:
         """The paths, from ``root``."""

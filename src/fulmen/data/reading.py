@@ -81,6 +81,16 @@ def read_table(
     return _with_nulls(table, set(missing), set(as_text))
 
 
+def first_line(path: Path, header: bool | Sequence[str] = True) -> int:
+    """The line of the first row in a table's file, from 1; files without lines count rows.
+
+    >>> first_line(Path("a.csv")), first_line(Path("a.csv"), header=["x"]), first_line(Path("a.jsonl.gz"))
+    (2, 1, 1)
+    """
+    in_rows = {suffix.lower() for suffix in path.suffixes} & {*_JSON, ".parquet", ".pq"}
+    return 1 if in_rows or header is not True else 2
+
+
 def column(table: pa.Table, name: str) -> pa.ChunkedArray:
     """A column by its name.
 

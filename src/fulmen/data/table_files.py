@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fulmen.core.errors import DataError, nearest
-from fulmen.data.reading import no_column, read_table
+from fulmen.data.reading import first_line, no_column, read_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,7 +29,7 @@ class StackedTables:
     """
 
     def __init__(self, paths: Mapping[str, Path], options: Mapping[str, Any]) -> None:
-        self.paths = dict(paths)
+        self.paths, self.header = dict(paths), options.get("header", True)
         self.tables = [read_table(path, **options) for path in self.paths.values()]
         self.starts = np.cumsum([0, *(table.num_rows for table in self.tables)])
         self.names: list[str] = self.tables[0].column_names
@@ -78,9 +78,10 @@ class StackedTables:
         return np.repeat(np.array(list(self.paths), dtype="<U5"), np.diff(self.starts))
 
     def describe(self, row: int) -> str:
-        """What messages call a row: its file, and its number there, from 0."""
+        """What messages call a row: ``file:line``, with one line a row."""
         part = int(np.searchsorted(self.starts, row, side="right")) - 1
-        return f"{list(self.paths.values())[part]}, row {row - int(self.starts[part])}"
+        path = list(self.paths.values())[part]
+        return f"{path}:{row - int(self.starts[part]) + first_line(path, self.header)}"
 
 
 def _one_type(columns: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:

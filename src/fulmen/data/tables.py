@@ -201,7 +201,8 @@ class TabularData(SupervisedDataModule):
             return rows
         if not self.drop_missing_target:
             raise DataError(
-                f"target: {int(gaps.sum())} rows have none, the first is {tables.describe(int(gaps.argmax()))}; fill "
+                f"target: {int(gaps.sum())} rows have no {' or '.join(map(repr, self.target))}, the first is "
+                f"{tables.describe(int(gaps.argmax()))}; fill "
                 "them in, or set `drop_missing_target: true`"
             )
         return {split: found[~gaps[found]] for split, found in rows.items()}

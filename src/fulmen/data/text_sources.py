@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fulmen.core.errors import DataError
-from fulmen.data.reading import column, read_table
+from fulmen.data.reading import column, first_line, read_table
 from fulmen.data.splits import SPLITS
 
 if TYPE_CHECKING:
@@ -115,10 +115,8 @@ def _read_table(path: Path, format: TextFormat, labelled: bool, more: Sequence[s
         if table is None:
             raise
     labels = column(table, format.target) if labelled else None
-    in_file = path.suffix.lower() not in (".jsonl", ".json", ".parquet", ".pq") and format.header is True
-    return TextSource(
-        path, _joined(table, format.text), labels, table=table.select(more), first_line=2 if in_file else 1
-    )
+    first = first_line(path, format.header)
+    return TextSource(path, _joined(table, format.text), labels, table=table.select(more), first_line=first)
 
 
 def _joined(table: pa.Table, names: Sequence[str]) -> pa.Array:

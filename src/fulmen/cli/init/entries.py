@@ -51,6 +51,15 @@ def one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text).split())
 
 
+def about(number: float) -> int:
+    """A number of which two digits are known.
+
+    >>> about(14_999_980), about(710.4), about(0)
+    (15000000, 710, 0)
+    """
+    return int(float(f"{number:.2g}"))
+
+
 def scalar(value: Any) -> str:
     """A value on one line of YAML, in quotes where it needs them.
 

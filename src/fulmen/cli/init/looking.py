@@ -16,7 +16,7 @@ from fulmen.cli.init.options import Options
 from fulmen.cli.init.other_tasks import refuse, refuse_boxes
 from fulmen.cli.init.question import choose
 from fulmen.cli.init.sample import TABLES, Sample, read_sample
-from fulmen.cli.init.splits import split_by
+from fulmen.cli.init.splits import split_column, split_hint
 from fulmen.cli.init.tabular import table_of_columns
 from fulmen.cli.init.target import Target, find_target
 from fulmen.cli.init.texts import find_text_classes, text_columns, texts_of_table
@@ -124,21 +124,22 @@ def _look_at_table(tables: Tables, options: Options) -> Found:
     columns = describe(sample.table)
     _check_columns(columns, tables.train, options)
     tables, absent = _without_target(tables, columns, options)
-    division = split_by(columns, options.target)
-    aside = [division.value["column"]] if division is not None and division.active else []
+    division = split_column(columns, options.target)
+    aside = [division.value["column"]] if division is not None else []
     usable = [c for c in columns if c.name not in aside]
     paths = path_column(usable, options)
+    texts = [] if paths is not None else text_columns(usable, options)
+    inputs = [paths] if paths is not None else texts
+    target = find_target(columns, options, [*(c.name for c in inputs), *aside], absent)
+    target = target if sample.whole else target.scaled(sample.rows / len(sample.table))
+    division = division or split_hint(columns, target.column)
     if paths is not None:
-        target = find_target(columns, options, [paths.name, *aside], absent)
-        sample, [paths], target = _named(sample, [paths], target, "path")
+        sample, [paths], target = _named(sample, inputs, target, "path")
         return table_of_images(sample, paths, target, tables, options, division)
-    texts = text_columns(usable, options)
     if texts:
-        target = find_target(columns, options, [*(c.name for c in texts), *aside], absent)
         ignored = [c.name for c in usable if c not in texts and c.name != target.column]
         sample, texts, target = _named(sample, texts, target, "text")
         return texts_of_table(sample, texts, target, tables, ignored, division)
-    target = find_target(columns, options, aside, absent)
     sample, columns, target = _named(sample, columns, target)
     return table_of_columns(sample, columns, target, tables, division)
 

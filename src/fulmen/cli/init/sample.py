@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fulmen.cli.init.dialect import Dialect, find_dialect
+from fulmen.cli.init.entries import about
 from fulmen.cli.init.folders import ending
 from fulmen.cli.init.options import Options
 from fulmen.core.errors import DataError
@@ -55,9 +56,9 @@ class Sample:
     @property
     def size(self) -> str:
         """The number of rows, for people."""
-        return (
-            f"{self.rows:,} rows" if self.whole else f"about {self.rows:,} rows, of which {len(self.table):,} were read"
-        )
+        if self.whole:
+            return f"{self.rows:,} rows"
+        return f"about {about(self.rows):,} rows, of which {len(self.table):,} were read"
 
 
 def read_sample(path: Path, options: Options) -> Sample:

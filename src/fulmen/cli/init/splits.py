@@ -11,39 +11,51 @@ from fulmen.cli.init.entries import Entry
 from fulmen.cli.init.training import shares
 
 _SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
+_TRAIN = {"train", "training"}
 _OWNER = re.compile(
     r"(patient|subject|user|customer|client|person|participant|speaker|author|group|session|scene)", re.IGNORECASE
 )
 
 
-def split_by(columns: Sequence[Column], target: str | None) -> Entry | None:
-    """The key `split_by`: of a column that names the splits; or, as a comment, of one that groups or dates rows."""
+def split_column(columns: Sequence[Column], target: str | None) -> Entry | None:
+    """The key `split_by` of a column that says which row trains, validates and tests."""
     for column in columns:
-        if column.name == target:
-            continue
         values = {value.strip().lower() for value in column.counts}
         if (
-            column.kind == "string"
+            column.name != target
+            and column.kind == "string"
             and len(values) > 1
-            and "train" in values | {v[:5] for v in values}
             and values <= _SPLITS
+            and values & _TRAIN
         ):
             return Entry("split_by", {"column": column.name}, "this column says which row trains, validates and tests")
-    for column in columns:
-        if column.name != target and _OWNER.search(column.name) and 2 < column.distinct < column.present / 2:
+    return None
+
+
+def split_hint(columns: Sequence[Column], target: str) -> Entry | None:
+    """The key `split_by`, as a comment, of a column that groups or dates rows."""
+    others = [column for column in columns if column.name != target]
+    for column in others:
+        if _OWNER.search(column.name) and 2 < column.distinct < column.present / 2:
             reason = f"keeps the rows of one {column.name} on one side"
             return Entry("split_by", {"group": column.name}, reason, active=False)
-    for column in columns:
-        if column.kind == "date" and column.name != target and column.distinct > 2:
-            return Entry(
-                "split_by", {"time": column.name}, "trains on the oldest rows, tests on the newest", active=False
-            )
+    for column in others:
+        if column.kind == "date" and column.distinct > 2:
+            reason = "trains on the oldest rows, tests on the newest"
+            return Entry("split_by", {"time": column.name}, reason, active=False)
     return None
 
 
 def divided(division: Entry | None, rows: int, has: AbstractSet[str], of: str) -> Sequence[Entry]:
-    """The keys that say how rows are divided."""
+    """The keys that say how rows are divided.
+
+    Args:
+        division: The key `split_by`, if there is one.
+        rows: How many rows there are.
+        has: Splits that have a file of their own.
+        of: What the rows are, in words.
+    """
     if division is not None and division.active:
         return [division]
     found = shares(rows, has, of)
-    return [*([division] if division is not None else []), *found]
+    return [division, *found] if division is not None and found else found

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fulmen.cli.init.columns import Column
+from fulmen.cli.init.entries import about
 from fulmen.cli.init.options import Options, TargetType
 from fulmen.cli.init.question import choose
 from fulmen.core.errors import ConfigError, DataError, unknown
@@ -51,6 +52,11 @@ class Target:
     separator: str | None = None
     missing: int = 0
     declared: bool = False
+
+    def scaled(self, factor: float) -> Target:
+        """With the numbers of a whole file, about, where these are of a part of it."""
+        counts = {name: about(count * factor) for name, count in self.counts.items()}
+        return replace(self, counts=counts, missing=about(self.missing * factor))
 
     @property
     def unevenness(self) -> float:

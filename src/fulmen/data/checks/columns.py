@@ -60,12 +60,12 @@ class Used:
         if self.kind == "date":
             dates = as_dates(self.values)
             return None if dates is None else np.where(np.isnat(dates), np.nan, dates.astype(np.int64))
-        return None if self.kind == "category" else as_numbers(self.values)
+        return None if self.kind == "category" else as_numbers(self.values)  # yes and no are none
 
     @cached_property
     def codes(self) -> NDArray[np.int64] | None:
-        """``(N,)`` which value a category has, by number; -1 where there is none; ``None`` for others."""
-        if self.kind != "category":
+        """``(N,)`` which value a category (or a yes or no in words) has, by number, -1 without; ``None`` for others."""
+        if self.kind != "category" and (self.kind != "boolean" or self.numbers is not None):
             return None
         keys, indices = category_keys(self.values, self.numeric, self.missing)
         number: dict[str | None, int] = {None: -1}  # two values may have one key, such as 1 and 1.0
