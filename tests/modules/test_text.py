@@ -36,12 +36,6 @@ class _Numbers(ArrayData):
 class _TextModule(Module):
     """A module whose samples are tokens: 1 to 5 where the kit's own are dark, 6 to 10 where they are bright."""
 
-    def built(self, task: str | None = None, **more: Any) -> Any:
-        """With the scale of a regression's targets, so that losses before and after a training can be compared."""
-        made = super().built(task, **more)
-        made.task.learn(self.data(task).targets)
-        return made
-
     def sample(self, samples: int = 4) -> Tensor:
         return self._tokens(super().sample(samples))
 

@@ -182,9 +182,11 @@ class SupervisedModule(LightningModule):
             network: A class or function whose arguments are called like this module's; ``input_shape`` and
                 ``num_outputs`` are filled in as well.
         """
-        facts = {"input_shape": self.input_shape, "num_outputs": self.num_outputs}
-        values = {**self._given, **facts}
-        return network(**{name: values[name] for name in inspect.signature(network).parameters if name in values})
+        taken = inspect.signature(network).parameters
+        values = {**self._given, "num_outputs": self.num_outputs}
+        if "input_shape" in taken:
+            values["input_shape"] = self.input_shape
+        return network(**{name: values[name] for name in taken if name in values})
 
     @property
     def input_shape(self) -> tuple[int, ...]:

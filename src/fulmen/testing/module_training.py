@@ -52,6 +52,7 @@ def learns(subject: Module) -> None:
     for task in subject.tasks:
         module, data = subject.built(task, optimizer={"name": "adam", "lr": 0.005}), subject.data(task)
         batch = (data.inputs, data.targets)
+        module.task.learn(data.targets)  # as when training starts, so that both losses have one scale
         first = loss_of(module, batch)
         fit(module, data, max_steps=_STEPS, max_epochs=-1)
         last = loss_of(module, batch)

@@ -19,6 +19,8 @@ from fulmen.core.registry import registry
 
 SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "dev"), "test": ("test", "testing")}
 _LOOKED_AT = 64
+_FEW = 5000
+"""Of fewer images than these, a narrow network learns as well, and four times as fast."""
 _LARGE = 96
 """Side in pixels from which on images are photos, that can be flipped and cut."""
 _SIZE = 128
@@ -214,7 +216,8 @@ def image_model(samples: int, side: int, target: Target, options: Options) -> En
             ],
         )
     stages = 5 if side >= 96 else 4 if side >= 48 else 3
-    channels = [min(32 * 2**i, 256) for i in range(min(stages, side.bit_length() - 1))]
+    first = 16 if samples < _FEW else 32
+    channels = [min(first * 2**i, 256) for i in range(min(stages, side.bit_length() - 1))]
     other = {"backbone": _BACKBONE, "pretrained": True, "freeze": "all", "optimizer": {"name": "adam", "lr": 1e-3}}
     arguments = [
         Entry("channels", channels, "one stage each, which halves the size"),
