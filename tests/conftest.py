@@ -44,6 +44,23 @@ class Result:
         return self.err[self.err.index("error: ") + len("error: ") :].strip()
 
 
+@pytest.fixture(autouse=True)
+def _whole_dataloader() -> Iterator[None]:
+    """Takes back Lightning's wrapping of ``DataLoader``, which stays when a datamodule raises an error inside it.
+
+    ``lightning/fabric/utilities/data.py`` of 2.6.6: ``_replace_dunder_methods`` yields without ``try ... finally``.
+    """
+    yield
+    torch_data = sys.modules.get("torch.utils.data")
+    for name in ("DataLoader", "BatchSampler") if torch_data is not None else ():
+        cls = getattr(torch_data, name)
+        for method in ("__init__", "__setattr__", "__delattr__"):
+            original = vars(cls).get(f"__old{method}")
+            if original is not None:
+                setattr(cls, method, original)
+                delattr(cls, f"__old{method}")
+
+
 Cli = Callable[..., Result]
 
 
