@@ -37,8 +37,8 @@ def check(folder: Path, columns: Columns, target: str = "dear", **arguments: Any
 
 
 def row(name: str) -> int:
-    """The number of a row in the text of a place."""
-    return int(name.rpartition(" ")[2])
+    """The number of a row, from 0, in the text of a place: its line is the second below that, after the header's."""
+    return int(name.rpartition(":")[2]) - 2
 
 
 def test_a_clean_table_gives_nothing(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_rows_that_occur_twice(tmp_path: Path) -> None:
     assert {f.severity for f in found if f.check == "leak"} == {"warning"}
     disputed = [f for f in found if f.check == "two_labels"]
     assert [f.count for f in disputed] == [1]
-    assert "row 220" in disputed[0].where[0]
+    assert "flats.csv:222" in disputed[0].where[0]  # row 220, below the header
 
 
 def test_the_table_is_read_once_and_let_go_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
