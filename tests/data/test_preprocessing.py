@@ -142,9 +142,9 @@ def test_what_is_learned_is_plain() -> None:
 
 def test_wrong_values_are_named() -> None:
     known = learned([1.0, 2.0], "number", name="age")
-    with pytest.raises(DataError, match=r"a\.csv:4: column 'age' holds 'forty', and should be a number"):
+    with pytest.raises(DataError, match=r"a\.csv, row 2: column 'age' holds 'forty', and should be a number"):
         numbers(known, ["1", None, "forty", "x"])
-    with pytest.raises(DataError, match=r"a\.csv:3: column 'age' is infinite"):
+    with pytest.raises(DataError, match=r"a\.csv, row 1: column 'age' is infinite"):
         numbers(known, [1.0, float("inf")])
     with pytest.raises(DataError, match="row 1: column 'x' holds 'soon', and should be a date, such as 2026-01-31"):
         numbers(learned(["2020-01-01"], "date"), ["2020-01-01", "soon"])
