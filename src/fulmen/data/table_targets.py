@@ -15,6 +15,7 @@ from fulmen.core.errors import ConfigError, DataError, unknown
 from fulmen.data.base import TargetType
 from fulmen.data.columns import as_numbers
 from fulmen.data.preprocessing import category_keys
+from fulmen.data.targets import split_labels
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -153,7 +154,7 @@ def found_classes(column: pa.ChunkedArray, label_separator: str | None = None) -
     keys, _ = category_keys(column, numeric)
     names = {key for key in keys if key is not None}
     if label_separator is not None:
-        names = {label for name in names for label in _split(name, label_separator)}
+        names = {label for name in names for label in split_labels(name, label_separator)}
     return sorted(names, key=float) if numeric else sorted(names)
 
 
@@ -227,14 +228,9 @@ def _labels(column: pa.ChunkedArray, separator: str, names: list[str], describe:
     numbers = {name: i for i, name in enumerate(names)}
     table = np.zeros((len(keys) + 1, len(names)), np.int64)  # the last line: no label
     for number, key in enumerate(keys):
-        for label in _split(key or "", separator):
+        for label in split_labels(key or "", separator):
             if label not in numbers:
                 row = int(np.flatnonzero(indices == number)[0])
                 raise DataError(f"{describe(row)}: {unknown('label', label, names)} (the labels of the training split)")
             table[number, numbers[label]] = 1
     return torch.from_numpy(table[indices])
-
-
-def _split(cell: str, separator: str) -> list[str]:
-    parts = cell.split() if separator.isspace() else cell.split(separator)
-    return [part.strip() for part in parts if part.strip()]

@@ -67,7 +67,7 @@ def read_targets(
     """
     texts = [(cell or "").strip() for cell in cells]
     if label_separator is not None and target_type in (None, "multilabel"):
-        return _labels([_split(text, label_separator) for text in texts], class_names, describe)
+        return _labels([split_labels(text, label_separator) for text in texts], class_names, describe)
     empty = [i for i, text in enumerate(texts) if not text]
     if empty:
         raise DataError(
@@ -83,8 +83,13 @@ def read_targets(
     return _classes(texts, target_type, class_names, describe)
 
 
-def _split(text: str, separator: str) -> list[str]:
-    parts = text.split() if separator.isspace() else text.split(separator)
+def split_labels(cell: str, separator: str) -> list[str]:
+    """The labels of a cell, without the blanks around them.
+
+    >>> split_labels("a| b |", "|"), split_labels("a  b", " ")
+    (['a', 'b'], ['a', 'b'])
+    """
+    parts = cell.split() if separator.isspace() else cell.split(separator)
     return [part.strip() for part in parts if part.strip()]
 
 
