@@ -65,11 +65,13 @@ def same(one: list[Any], other: list[Any]) -> bool:
 def count_decoding(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     decoded: list[Path] = []
 
-    def read(path: Path, *arguments: Any) -> Any:
-        decoded.append(path)
-        return pixels.read_image(path, *arguments)
+    read = pixels.Sight.read
 
-    monkeypatch.setattr(image_cache, "read_image", read)
+    def counted(sight: pixels.Sight, path: Path, *arguments: Any) -> Any:
+        decoded.append(path)
+        return read(sight, path, *arguments)
+
+    monkeypatch.setattr(pixels.Sight, "read", counted)
     return decoded
 
 
@@ -155,16 +157,17 @@ def test_change_of_size_during_a_run(root: Path) -> None:
 
 
 def test_size_and_channels_have_their_own(root: Path, own_cache: Path) -> None:
-    for options in ({"image_size": 16}, {"image_size": 14}, {"channels": 1}):
+    options: dict[str, Any]
+    for options in ({"image_size": 16}, {"image_size": 14}, {"channels": 1}, {"interpolation": "bicubic"}):
         plain, cached = (epochs(ready(root, cache=c, **options), 1) for c in (None, "disk"))
         assert same(cached, plain)
-    assert len(list((own_cache / "images").iterdir())) == 3
+    assert len(list((own_cache / "images").iterdir())) == 4
 
 
 def test_versions_have_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = image_cache._version(16, 3)
+    before = image_cache._version(pixels.Sight(16, 3))
     monkeypatch.setattr("PIL.__version__", "99")
-    assert image_cache._version(16, 3) != before
+    assert image_cache._version(pixels.Sight(16, 3)) != before
 
 
 def test_a_file_that_was_cut_off_is_made_anew(root: Path, own_cache: Path) -> None:
@@ -261,7 +264,7 @@ def test_workers_share_it(root: Path, kind: str, monkeypatch: pytest.MonkeyPatch
     expected = epochs(ready(root, augment=["resized_crop", "flip"]), 3)
     data = ready(root, cache=kind, num_workers=2, augment=["resized_crop", "flip"])
     assert same(epochs(data, 3), expected)
-    monkeypatch.setattr(image_cache, "read_image", None)  # what the workers filled serves this process
+    monkeypatch.setattr(pixels.Sight, "read", None)  # what the workers filled serves this process
     data.num_workers = 0
     assert same(epochs(data, 3), expected)
 
@@ -274,7 +277,7 @@ def test_spawned_workers_share_memory(root: Path, monkeypatch: pytest.MonkeyPatc
         dataset, batch_size=8, num_workers=1, multiprocessing_context="spawn", collate_fn=list
     )
     assert sum(len(batch[0]) for batch in loader) == len(dataset)
-    monkeypatch.setattr(image_cache, "read_image", None)
+    monkeypatch.setattr(pixels.Sight, "read", None)
     for row, path in enumerate(dataset.paths):
         assert np.array_equal(dataset.image(row), pixels.read_image(path, 18, 3))
 

@@ -12,8 +12,7 @@ from PIL import Image
 from fulmen.core.batch import PADDING
 from fulmen.core.errors import ConfigError, DataError
 from fulmen.data import ImageFolderData
-from fulmen.data.image_files import shorter_side
-from fulmen.data.pixels import centre, read_image
+from fulmen.data.pixels import Sight, centre
 
 # torchvision 0.29 will drop its decoders for TorchCodec:
 # https://meta-pytorch.org/torchcodec/0.16/generated_examples/migration/torchvision_migration.html
@@ -21,7 +20,7 @@ from fulmen.data.pixels import centre, read_image
 
 def decode(path: Path, size: int, channels: int) -> torch.Tensor:
     """What a network sees of an image, ``(C, size, size)``."""
-    return torch.from_numpy(centre(read_image(path, shorter_side(size), channels), size)).permute(2, 0, 1)
+    return torch.from_numpy(centre(Sight(size, channels).read(path), size)).permute(2, 0, 1)
 
 
 def write(path: Path, color: Any = (255, 0, 0), size: tuple[int, int] = (20, 16), **options: Any) -> Path:

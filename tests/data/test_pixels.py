@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from fulmen.core.errors import DataError
-from fulmen.data.pixels import Pixels, centre, read_image, resize, scaled, size
+from fulmen.data.pixels import Interpolation, Pixels, centre, read_image, resize, scaled, size
 
 RNG = np.random.default_rng(0)
 
@@ -153,17 +153,20 @@ def test_exif_orientation(tmp_path: Path, ending: str, orientation: int) -> None
 
 @pytest.mark.parametrize(("shape", "shorter"), [((501, 333), 41), ((333, 501), 80), ((50, 60), 90), ((64, 64), 64)])
 @pytest.mark.parametrize("ending", [".png", ".jpg"])
-def test_resized_as_pillow_does(tmp_path: Path, shape: tuple[int, int], shorter: int, ending: str) -> None:
+@pytest.mark.parametrize("how", ["bilinear", "bicubic"])
+def test_resized_as_pillow_does(
+    tmp_path: Path, shape: tuple[int, int], shorter: int, ending: str, how: Interpolation
+) -> None:
     pixels = noise(*shape)
     path = tmp_path / f"x{ending}"
     Image.fromarray(pixels).save(path, quality=95)
-    found = read_image(path, shorter, 3)
+    found = read_image(path, shorter, 3, interpolation=how)
     height, width = scaled(*shape, shorter)
     assert min(height, width) == shorter
     assert height / width == pytest.approx(shape[0] / shape[1], rel=0.02)
     with Image.open(path) as file:
         file.draft("RGB", (shorter, shorter))
-        expected = np.asarray(file.resize((width, height), Image.Resampling.BILINEAR))
+        expected = np.asarray(file.resize((width, height), Image.Resampling[how.upper()]))
     assert np.abs(found.astype(int) - expected).max() <= 1
 
 

@@ -26,11 +26,11 @@ from torch import Tensor
 from fulmen.core.errors import ConfigError, DataError
 from fulmen.data import cache
 from fulmen.data.image_paths import Paths
-from fulmen.data.pixels import Pixels, read_image, size
+from fulmen.data.pixels import Pixels, Sight, size
 
 CacheKind = Literal["ram", "disk"]
 _FORMAT = 1
-"""Raised when :func:`read_image` changes what it gives."""
+"""Raised when :func:`fulmen.data.pixels.read_image` changes what it gives."""
 _LOOKED_AT, _HASH = 1000, 16
 
 
@@ -40,12 +40,11 @@ class Cache(ABC):
     Args:
         paths: All files that may be asked for, of every split.
         rows: Which of them are kept, in order.
-        shorter: Length of an image's shorter side, in pixels.
-        channels: 3 for colour, 1 for grey.
+        sight: How they are made ready.
     """
 
-    def __init__(self, paths: Paths, rows: NDArray[np.int64], shorter: int, channels: int) -> None:
-        self.shorter, self.channels = shorter, channels
+    def __init__(self, paths: Paths, rows: NDArray[np.int64], sight: Sight) -> None:
+        self.sight = sight
         self.slots = np.full(len(paths), -1)
         self.slots[rows] = np.arange(len(rows))
         self.open(paths.select(rows))
@@ -70,7 +69,7 @@ class Cache(ABC):
         """
         slot = self.slots[paths.rows[row] if paths.rows is not None else row]
         if slot < 0:
-            return read_image(paths[row], self.shorter, self.channels)
+            return self.sight.read(paths[row])
         return self.keep(paths[row], int(slot))
 
 
@@ -83,8 +82,8 @@ class MemoryCache(Cache):
         Raises:
             DataError: If there is too little.
         """
-        self.shapes = np.array([size(path, self.shorter) for path in paths], np.int64).reshape(-1, 2)
-        self.ends = np.cumsum(self.shapes.prod(1) * self.channels)
+        self.shapes = np.array([size(path, self.sight.shorter) for path in paths], np.int64).reshape(-1, 2)
+        self.ends = np.cumsum(self.shapes.prod(1) * self.sight.channels)
         need = int(self.ends[-1]) if len(paths) else 0
         rank_zero_info(f"cache: {len(paths)} images, {_amount(need)} in memory")
         free = _free_memory()
@@ -94,12 +93,12 @@ class MemoryCache(Cache):
 
     def keep(self, path: Path, slot: int) -> Pixels:
         """A copy of what is kept."""
-        shape = (*self.shapes[slot].tolist(), self.channels)
+        shape = (*self.shapes[slot].tolist(), self.sight.channels)
         end = int(self.ends[slot])
         kept = self.pixels[end - int(np.prod(shape)) : end].numpy().reshape(shape)
         if self.filled[slot]:
             return kept.copy()
-        image = read_image(path, self.shorter, self.channels)
+        image = self.sight.read(path)
         if image.shape != shape:
             raise DataError(f"{path} has changed since the run began; start again")
         kept[:] = image
@@ -121,9 +120,9 @@ class DiskCache(Cache):
         Raises:
             DataError: If it cannot.
         """
-        self.folder = cache.folder() / "images" / _version(self.shorter, self.channels)
+        self.folder = cache.folder() / "images" / _version(self.sight)
         looked_at = np.unique(np.linspace(0, len(paths) - 1, min(len(paths), _LOOKED_AT)).astype(np.int64))
-        sizes = [np.prod(size(path, self.shorter)) * self.channels for path in paths.select(looked_at)]
+        sizes = [np.prod(size(path, self.sight.shorter)) * self.sight.channels for path in paths.select(looked_at)]
         need = int(np.mean(sizes) * len(paths)) if sizes else 0
         about = "about " if len(paths) > len(looked_at) else ""
         rank_zero_info(f"cache: {len(paths)} images, {about}{_amount(need)} in {self.folder}")
@@ -146,7 +145,7 @@ class DiskCache(Cache):
         self.known[slot] = 1
         kept = self._load(name)
         if kept is None:
-            kept = read_image(path, self.shorter, self.channels, content)
+            kept = self.sight.read(path, content)
             self._write(self._file(name), kept)
         return kept
 
@@ -203,14 +202,15 @@ def _content(path: Path) -> bytes:
         raise DataError(f"{path} cannot be read: {error.strerror}; repair or remove it") from error
 
 
-def _version(shorter: int, channels: int) -> str:
+def _version(sight: Sight) -> str:
     """Name of a folder for images of this size, as these versions of the libraries decode them."""
     import PIL
     from PIL import features
 
     codecs = [features.version(name) for name in ("jpg", "libjpeg_turbo", "zlib", "webp", "libtiff")]
     made_by = [_FORMAT, PIL.__version__, *codecs, torch.__version__, torch.backends.cpu.get_cpu_capability()]
-    return f"{shorter}px-{channels}ch-{blake2b(repr(made_by).encode(), digest_size=4).hexdigest()}"
+    how = "" if sight.interpolation == "bilinear" else f"-{sight.interpolation}"
+    return f"{sight.shorter}px-{sight.channels}ch{how}-{blake2b(repr(made_by).encode(), digest_size=4).hexdigest()}"
 
 
 def _shared(count: int) -> Tensor:

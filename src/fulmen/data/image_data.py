@@ -7,7 +7,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -18,12 +18,14 @@ from torch import Tensor
 from fulmen.core.errors import ConfigError, DataError, unknown
 from fulmen.data.base import BatchedDataset, SupervisedDataModule, TargetType
 from fulmen.data.image_cache import CACHES, Cache, CacheKind, check_kind
-from fulmen.data.image_files import ImageFiles, shorter_side
+from fulmen.data.image_files import ImageFiles
 from fulmen.data.image_paths import ENDINGS, Paths, is_image, scan
+from fulmen.data.pixels import CENTRE, Interpolation, Sight
 from fulmen.data.splits import check_split
 from fulmen.data.splitting import Samples
 from fulmen.data.targets import num_outputs
 
+_SIZE = 224
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _SHOWN = 5
 
@@ -48,11 +50,14 @@ class ImageData(SupervisedDataModule):
     """Base of the datamodules of image files. Subclasses say which images there are.
 
     Args:
-        image_size: Side in pixels that the network sees: the shorter side is resized to ``image_size / 0.875``,
-            the centre cut out. Augmentations see the resized image before it is cut.
+        image_size: Side in pixels that the network sees: the shorter side is resized to ``image_size / crop``,
+            the centre cut out. Augmentations see the resized image before it is cut. ``None``, here and below: on the
+            command line what a :class:`fulmen.modules.TransferModule`'s backbone was trained with; else 224.
         channels: 3 for colour, 1 for grey.
-        mean: Mean of each channel, of values in [0, 1]; ``None``: ImageNet's.
-        std: Standard deviation of each channel; ``None``: ImageNet's.
+        mean: Mean of each channel, of values in [0, 1]; ``None``: the backbone's, else ImageNet's.
+        std: Standard deviation of each channel; ``None``: the backbone's, else ImageNet's.
+        interpolation: How images are resized; ``None``: the backbone's, else ``bilinear``.
+        crop: Share of the shorter side that the network sees, in (0, 1]; ``None``: the backbone's, else 0.875.
         on_bad_file: Whether files that are no images are skipped, and named, or are an error.
         predict_root: A folder of images to predict, at any depth, with no classes.
         cache: Where training and validation images are kept once they are decoded: ``ram`` (in each training
@@ -70,10 +75,12 @@ class ImageData(SupervisedDataModule):
 
     def __init__(
         self,
-        image_size: int = 224,
+        image_size: int | None = None,
         channels: Literal[1, 3] = 3,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
+        interpolation: Interpolation | None = None,
+        crop: float | None = None,
         on_bad_file: Literal["skip", "error"] = "skip",
         predict_root: str | None = None,
         cache: CacheKind | None = None,
@@ -83,13 +90,12 @@ class ImageData(SupervisedDataModule):
         super().__init__(num_workers=num_workers, **kwargs)
         self.on_bad_file = on_bad_file
         self.predict_root = None if predict_root is None else existing_folder("predict_root", predict_root)
-        if image_size < 1:
-            raise ConfigError(f"image_size: {image_size} is out of range; allowed: at least 1 pixel")
+        self.sight = _sight(image_size, channels, crop, interpolation)
         check_kind(cache)
-        self.image_size, self.channels, self.cache = image_size, channels, cache
+        self.image_size, self.channels, self.cache = self.sight.size, channels, cache
         self.mean = _per_channel("mean", mean if mean is not None else _IMAGENET[0], channels)
         self.std = _per_channel("std", std if std is not None else _IMAGENET[1], channels)
-        self.input_shape = [channels, image_size, image_size]
+        self.input_shape = [channels, self.image_size, self.image_size]
         self._caches: dict[bytes, Cache] = {}  # views share it
 
     @abstractmethod
@@ -120,7 +126,7 @@ class ImageData(SupervisedDataModule):
         self._report()
         made = {} if listed is None else self._split(listed, restored)
         if unlabelled is not None:
-            made["predict"] = ImageFiles(unlabelled, None, self.image_size, self.channels)
+            made["predict"] = ImageFiles(unlabelled, None, self.sight)
         self.learned = {"class_names": self.class_names, "target_type": self.target_type}
         return dict(made)
 
@@ -158,8 +164,7 @@ class ImageData(SupervisedDataModule):
             check_split(rows, labels, self.class_names or [])
         cache = self._open_cache(listed.paths, np.sort(np.concatenate([rows["train"], rows["val"]])))
         return {
-            name: ImageFiles(listed.paths.select(r), listed.targets[r], self.image_size, self.channels, cache)
-            for name, r in rows.items()
+            name: ImageFiles(listed.paths.select(r), listed.targets[r], self.sight, cache) for name, r in rows.items()
         }
 
     def _open_cache(self, paths: Paths, rows: NDArray[np.int64]) -> Cache | None:
@@ -169,7 +174,7 @@ class ImageData(SupervisedDataModule):
         key = rows.tobytes()
         if key not in self._caches:
             self._caches.clear()
-            self._caches[key] = CACHES[self.cache](paths, rows, shorter_side(self.image_size), self.channels)
+            self._caches[key] = CACHES[self.cache](paths, rows, self.sight)
         return self._caches[key]
 
     def _report(self) -> None:
@@ -239,6 +244,16 @@ def path_column(paths: Paths, name: str, label_depth: int | None = None) -> NDAr
             raise DataError(f"split_by: {path!r} {found}")
         values.append(match[group])
     return np.array(values)
+
+
+def _sight(size: int | None, channels: int, crop: float | None, interpolation: Interpolation | None) -> Sight:
+    if size is not None and size < 1:
+        raise ConfigError(f"image_size: {size} is out of range; allowed: at least 1 pixel")
+    if crop is not None and not 0 < crop <= 1:
+        raise ConfigError(f"crop: {crop} is out of range; allowed: 0 < crop <= 1")
+    if interpolation not in (None, *get_args(Interpolation)):
+        raise ConfigError(f"interpolation: {unknown('way', str(interpolation), get_args(Interpolation))}")
+    return Sight(size or _SIZE, channels, crop or CENTRE, interpolation or "bilinear")
 
 
 def _per_channel(name: str, values: Sequence[float], channels: int) -> list[float]:

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from fulmen.core.batch import Batch
 from fulmen.data.image_cache import Cache
 from fulmen.data.image_paths import Paths
-from fulmen.data.pixels import CENTRE, Pixels, centre, read_image
+from fulmen.data.pixels import Pixels, Sight, centre
 
 
 class ImageFiles(Dataset[Batch]):
@@ -21,15 +21,12 @@ class ImageFiles(Dataset[Batch]):
     Args:
         paths: The files.
         targets: ``(N,)`` classes or numbers, or ``(N, L)`` labels; ``None`` where they are not known.
-        size: Side of the square that is cut out, in pixels.
-        channels: 3 for colour, 1 for grey.
+        sight: How they are made ready.
         cache: Where decoded images are kept.
     """
 
-    def __init__(
-        self, paths: Paths, targets: Tensor | None, size: int, channels: int, cache: Cache | None = None
-    ) -> None:
-        self.paths, self.targets, self.size, self.channels, self.cache = paths, targets, size, channels, cache
+    def __init__(self, paths: Paths, targets: Tensor | None, sight: Sight, cache: Cache | None = None) -> None:
+        self.paths, self.targets, self.sight, self.cache = paths, targets, sight, cache
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -43,7 +40,7 @@ class ImageFiles(Dataset[Batch]):
 
     def __getitems__(self, rows: list[int]) -> Batch:
         """Centres ``(N, C, size, size)``, uint8 in torch's channels-last format."""
-        pixels = np.stack([centre(self.image(row), self.size) for row in rows])
+        pixels = np.stack([centre(self.image(row), self.sight.size) for row in rows])
         index = torch.tensor(rows)  # PADDING is -1, and read the last image
         return Batch(torch.from_numpy(pixels).permute(0, 3, 1, 2), self._targets(rows), index)
 
@@ -54,26 +51,17 @@ class ImageFiles(Dataset[Batch]):
 
     def fit(self, image: Pixels) -> Pixels:
         """Cuts the centre ``(size, size, channels)`` out of an augmented image; enlarges it first if it is smaller."""
-        return centre(image, self.size)
+        return centre(image, self.sight.size)
 
     def image(self, row: int) -> Pixels:
-        """A whole image ``(h, w, channels)``, whose shorter side is ``size / 0.875``.
+        """A whole image ``(h, w, channels)``, whose shorter side is ``size / crop``.
 
         Raises:
             DataError: If the file cannot be decoded.
         """
         if self.cache is not None:
             return self.cache.read(self.paths, row)
-        return read_image(self.paths[row], shorter_side(self.size), self.channels)
+        return self.sight.read(self.paths[row])
 
     def _targets(self, rows: list[int]) -> Tensor | None:
         return None if self.targets is None else self.targets[rows]
-
-
-def shorter_side(size: int) -> int:
-    """Length of a whole image's shorter side, of which the network sees ``size`` pixels.
-
-    >>> shorter_side(224)
-    256
-    """
-    return round(size / CENTRE)

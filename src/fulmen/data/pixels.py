@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -14,12 +14,44 @@ from torch.nn import functional
 from fulmen.core.errors import DataError
 
 Pixels = NDArray[np.uint8]
+Interpolation = Literal["bilinear", "bicubic"]
 CENTRE = 0.875
 """Share of the shorter side that the network sees, as in ImageNet's usual evaluation (224 of 256 pixels)."""
 _ORIENTATION, _BITS = 0x0112, 258  # tags of EXIF and of TIFF
 
 
-def read_image(path: Path, shorter: int, channels: int, content: bytes | None = None) -> Pixels:
+class Sight(NamedTuple):
+    """How images are made ready for a network.
+
+    Attributes:
+        size: Side of the square that is cut out, in pixels.
+        channels: 3 for colour, 1 for grey.
+        crop: Share of the shorter side that the square has.
+        interpolation: ``bilinear`` or ``bicubic``.
+    """
+
+    size: int
+    channels: int
+    crop: float = CENTRE
+    interpolation: Interpolation = "bilinear"
+
+    @property
+    def shorter(self) -> int:
+        """Length of a whole image's shorter side, of which the network sees ``size`` pixels.
+
+        >>> Sight(224, 3).shorter
+        256
+        """
+        return round(self.size / self.crop)
+
+    def read(self, path: Path, content: bytes | None = None) -> Pixels:
+        """A whole image ``(h, w, channels)``, resized to this shorter side; see :func:`read_image`."""
+        return read_image(path, self.shorter, self.channels, content, self.interpolation)
+
+
+def read_image(
+    path: Path, shorter: int, channels: int, content: bytes | None = None, interpolation: Interpolation = "bilinear"
+) -> Pixels:
     """Reads a whole image and resizes its shorter side.
 
     A rotation noted in EXIF is applied. Transparent pixels lie on white, as in a viewer: what a file keeps beneath
@@ -27,13 +59,14 @@ def read_image(path: Path, shorter: int, channels: int, content: bytes | None = 
     bits a colour, Pillow keeps the upper 8. Floats must be in [0, 1]. Of several pictures in a file, the first is read.
 
     Large JPEGs are decoded at 1/2, 1/4 or 1/8, as long as that is not smaller than the result; the rest is torch's
-    antialiased bilinear interpolation, which gives what Pillow's gives (to 1 of 255) in a third of the time.
+    antialiased interpolation, which gives what Pillow's gives (to 1 of 255) in a third of the time.
 
     Args:
         path: JPEG, PNG, WebP, BMP or TIFF.
         shorter: Length of the shorter side that comes out, in pixels; the aspect ratio stays.
         channels: 3 for colour, 1 for grey.
         content: The file's bytes, where they have been read already.
+        interpolation: ``bilinear`` or ``bicubic``.
 
     Returns:
         ``(h, w, channels)``.
@@ -53,7 +86,7 @@ def read_image(path: Path, shorter: int, channels: int, content: bytes | None = 
         raise DataError(f"{path} is too large: {error}; make it smaller, or remove it") from error
     except Exception as error:  # whatever Pillow raises on a broken file: named, never hidden
         raise DataError(f"{path} cannot be decoded: {_reason(error)}; repair or remove it") from error
-    return resize(array.reshape(*array.shape[:2], channels), height, width)
+    return resize(array.reshape(*array.shape[:2], channels), height, width, interpolation)
 
 
 def scaled(height: int, width: int, shorter: int) -> tuple[int, int]:
@@ -81,13 +114,13 @@ def size(path: Path, shorter: int) -> tuple[int, int]:
         raise DataError(f"{path} cannot be decoded: {_reason(error)}; repair or remove it") from error
 
 
-def resize(image: Pixels, height: int, width: int) -> Pixels:
-    """An image ``(h, w, C)`` in another size: bilinear, antialiased."""
+def resize(image: Pixels, height: int, width: int, interpolation: Interpolation = "bilinear") -> Pixels:
+    """An image ``(h, w, C)`` in another size, antialiased."""
     if image.shape[:2] == (height, width):
         return np.ascontiguousarray(image)
     writable = image if image.flags.writeable else image.copy()  # torch warns of others
     planes = torch.from_numpy(writable)[None].permute(0, 3, 1, 2)  # channels last, as torch takes it fastest
-    resized = functional.interpolate(planes, (height, width), mode="bilinear", antialias=True)
+    resized = functional.interpolate(planes, (height, width), mode=interpolation, antialias=True)
     result: Pixels = resized.permute(0, 2, 3, 1).contiguous()[0].numpy()
     return result
 
