@@ -101,8 +101,7 @@ def _check_sample(module: SupervisedModule, trainer: Trainer, data: SupervisedDa
     """Runs two training samples through network and loss, in evaluation mode so that nothing is changed."""
     dataset = data.training_samples()
     batch: Any = dataset.__getitems__(list(range(min(2, len(dataset)))))
-    batch = trainer.strategy.batch_to_device(batch, module.device)
-    batch = Batch.of(data.on_after_batch_transfer(batch, 0))
+    batch = Batch.of(trainer.strategy.batch_to_device(batch, module.device))  # normalized as well
     name = type(module.network).__name__
     modes = {part: part.training for part in module.modules()}  # some parts may rest in evaluation mode
     module.eval()
