@@ -16,7 +16,7 @@ from fulmen.core.errors import ConfigError, SpecError
 from fulmen.core.registry import registry
 from fulmen.data import ArrayData, SupervisedDataModule
 from fulmen.modules import MLPModule, NetworkModule, SupervisedModule
-from fulmen.modules.optimizers import learning_rates, make_optimizer, parameter_groups
+from fulmen.modules.optimizers import LayerRate, learning_rates, make_optimizer, parameter_groups
 
 
 def make_data() -> ArrayData:
@@ -176,6 +176,31 @@ def test_nothing_to_train() -> None:
     module = NetworkModule(nn.Linear(4, 3).requires_grad_(False), input_shape=[4], num_outputs=3)
     with pytest.raises(ConfigError, match="nothing to train"):
         make_trainer().fit(module, make_data())
+
+
+def test_rates_of_layers_make_groups() -> None:
+    net = network()
+    frozen, norm, head = net[0].requires_grad_(False), net[1], net[4]  # type: ignore[index]
+    rates = {p: LayerRate("head", 0.1) for p in head.parameters()} | {frozen.weight: LayerRate("stem", 0.01, 3)}
+    found = parameter_groups(net, decay_bias_and_norm=False, rates=rates)
+    assert [(g["name"], g.get("lr"), g.get("weight_decay")) for g in found] == [
+        ("head", 0.1, None), ("head/no_decay", 0.1, 0.0), ("stem", 0.01, None), ("others/no_decay", None, 0.0)
+    ]  # fmt: skip
+    assert found[2]["params"] == [frozen.weight]  # which is trained later
+    trained = {p for group in found for p in group["params"]}
+    assert trained == {p for p in net.parameters() if p.requires_grad} | {frozen.weight}
+    assert norm.weight in found[3]["params"]
+    assert [len(group["params"]) for group in found] == [1, 1, 1, 5]
+
+
+@pytest.mark.parametrize(("spec", "rate"), [("adamw", 1e-3), ({"name": "sgd", "lr": "5e-2"}, 0.05), ("lion", 1e-4)])
+def test_rates_of_layers_are_shares_of_the_optimizers(spec: Any, rate: float) -> None:
+    net = nn.Linear(2, 2)
+    optimizer = make_optimizer(net, spec, layer_rates=lambda lr: {net.weight: LayerRate("weight", lr / 2)})
+    assert [(group["name"], group["lr"]) for group in optimizer.param_groups] == [
+        ("weight", rate / 2),
+        ("others", rate),
+    ]
 
 
 def test_rates_of_each_parameter() -> None:

@@ -99,8 +99,8 @@ def test_freeze_first_stages_of_mobilenet() -> None:
     assert {n.split(".")[0] for n in frozen} == {"conv_stem", "bn1", "blocks"}
 
 
-def test_every_stage_but_the_head_can_be_frozen() -> None:
-    net = Transfer((3, 32, 32), 2, "resnet18", freeze=5)
+def test_every_stage_but_the_head_can_be_frozen(weights: Path) -> None:
+    net = Transfer((3, 32, 32), 2, "resnet18", freeze=5, weights=weights)
     assert {n for n, p in net.named_parameters() if p.requires_grad} == {"model.fc.weight", "model.fc.bias"}
     with pytest.raises(ConfigError, match="5 stages before its head, got 6"):
         Transfer((3, 32, 32), 2, "resnet18", freeze=6)
@@ -211,6 +211,8 @@ def test_weights_are_loaded_safely(tmp_path: Path) -> None:
         ({"backbone": "vgg11", "drop_path_rate": 0.1}, "'vgg11' refuses .*drop_path_rate=0.1"),
         ({"input_shape": (64,)}, "takes images"),
         ({"freeze": "all"}, "random features"),
+        ({"freeze": 5}, "freeze: 5 would train a head on random features"),
+        ({"freeze": "until: fc"}, "freeze: 'until: fc' would train a head on random features; give `pretrained: true`"),
     ],
 )
 def test_errors(options: dict[str, Any], message: str) -> None:

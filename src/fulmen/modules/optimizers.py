@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import math
 import os
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -20,37 +21,74 @@ from fulmen.nn.regularizers import is_weight
 _FUSED_DEVICES = {"cpu", "cuda"}
 
 
-def parameter_groups(module: nn.Module, decay_bias_and_norm: bool = True) -> list[dict[str, Any]]:
-    """The trainable parameters, in groups for an optimizer.
+class LayerRate(NamedTuple):
+    """How a parameter is trained.
+
+    Attributes:
+        name: Of its layer or stage.
+        lr: Its learning rate at the start, before a schedule changes it.
+        epoch: From which it is trained; it is frozen until then.
+    """
+
+    name: str
+    lr: float
+    epoch: int = 0
+
+
+LayerRates = Mapping[nn.Parameter, LayerRate]
+
+
+def parameter_groups(
+    module: nn.Module, decay_bias_and_norm: bool = True, rates: LayerRates | None = None
+) -> list[dict[str, Any]]:
+    """The parameters that are trained, at once or later, in groups for an optimizer.
 
     Args:
         module: Whose parameters are trained.
         decay_bias_and_norm: Whether biases, norm layers and the parameters of activations decay as well;
-            if not, they form a second group with ``weight_decay`` 0.
+            if not, they form groups of their own with ``weight_decay`` 0.
+        rates: Parameters with a rate of their own; each name and rate makes a group with ``name`` and ``lr``, in
+            the order of this mapping. Whatever else is trainable follows, in a group called ``others``.
 
     Raises:
         ConfigError: If nothing is trainable.
     """
-    trainable = [
-        (is_weight(owner, name, p), p)
+    rates = rates or {}
+    trained = {
+        p: is_weight(owner, name, p)
         for owner in module.modules()
         for name, p in owner.named_parameters(recurse=False)
-        if p.requires_grad
-    ]
-    unique = list({id(p): (weight, p) for weight, p in trainable}.values())
-    if not unique:
+        if p.requires_grad or p in rates
+    }
+    if not trained:
         raise ConfigError("nothing to train: every parameter is frozen")
-    if decay_bias_and_norm:
-        return [{"params": [p for _, p in unique]}]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for weight, p in unique if weight]},
-        {"params": [p for weight, p in unique if not weight], "weight_decay": 0.0},
-    ]
-    return [group for group in groups if group["params"]]
+    groups: dict[tuple[str, float | None, bool], list[nn.Parameter]] = {}
+    for p in [*(p for p in rates if p in trained), *(p for p in trained if p not in rates)]:
+        name, lr = rates[p][:2] if p in rates else ("others", None)
+        groups.setdefault((name, lr, decay_bias_and_norm or trained[p]), []).append(p)
+    ordered = groups.items() if rates else sorted(groups.items(), key=lambda item: not item[0][2])
+    made: list[dict[str, Any]] = []
+    for (name, lr, decays), parameters in ordered:
+        group: dict[str, Any] = {"params": parameters}
+        if rates:
+            name = name if decays else f"{name}/no_decay"
+            same = sum(other["name"].split("#")[0] == name for other in made)
+            group["name"] = f"{name}#{same + 1}" if same else name  # Lightning's monitor wants each once
+        if lr is not None:
+            group["lr"] = lr
+        if not decays:
+            group["weight_decay"] = 0.0
+        made.append(group)
+    return made
 
 
-def make_optimizer(module: nn.Module, spec: Any, allow_fused: bool = True) -> Optimizer:
-    """The optimizer of a spec, for the trainable parameters of a module.
+def make_optimizer(
+    module: nn.Module,
+    spec: Any,
+    allow_fused: bool = True,
+    layer_rates: Callable[[float], LayerRates] = lambda lr: {},
+) -> Optimizer:
+    """The optimizer of a spec, for the parameters of a module that are trained, at once or later.
 
     Torch's fused implementation is taken where the optimizer has one for the parameters' device and they are
     not sharded: the same numbers in less time.
@@ -60,6 +98,7 @@ def make_optimizer(module: nn.Module, spec: Any, allow_fused: bool = True) -> Op
         spec: Spec of the optimizer; its option ``decay_bias_and_norm: false`` spares biases and norm layers
             from weight decay.
         allow_fused: Whether the fused implementation may be chosen.
+        layer_rates: The optimizer's rate -> the parameters that have one of their own.
 
     Raises:
         ConfigError: If the spec is wrong or nothing is trainable.
@@ -67,8 +106,9 @@ def make_optimizer(module: nn.Module, spec: Any, allow_fused: bool = True) -> Op
     _forget_nvml()
     with at("optimizer"):
         name, options = read("optimizers", spec)
-        groups = parameter_groups(module, options.get("decay_bias_and_norm", True))
-        _, target, _ = resolve("optimizers", spec)
+        _, target, typed = resolve("optimizers", spec)
+        lr: Any = typed.get("lr", getattr(inspect.signature(target).parameters.get("lr"), "default", None))
+        groups = parameter_groups(module, options.get("decay_bias_and_norm", True), layer_rates(lr))
         if allow_fused and not ({"fused", "foreach"} & set(options)) and _has_fused(target, groups):
             spec = {"name": name, **options, "fused": True}
         optimizer: Optimizer = build("optimizers", spec, params=groups)
@@ -130,11 +170,12 @@ def _lengths(trainer: Trainer) -> tuple[float, float]:
 
 
 def learning_rates(module: LightningModule) -> dict[nn.Parameter, float]:
-    """The current learning rate of each parameter that an optimizer trains."""
+    """The current learning rate of each parameter that an optimizer trains now."""
     optimizers = module.optimizers()
     return {
         p: group["lr"]
         for optimizer in (optimizers if isinstance(optimizers, list) else [optimizers])
         for group in optimizer.param_groups
         for p in group["params"]
+        if p.requires_grad
     }

@@ -1,0 +1,66 @@
+"""A learning rate for each layer of a backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from fulmen.core.errors import ConfigError
+from fulmen.modules.optimizers import LayerRate
+from fulmen.modules.unfreezing import Step, Unfreezing
+from fulmen.networks.freezing import Stage, layers, stages
+
+
+def check_layer_decay(layer_decay: float, unfreeze: object) -> None:
+    """Checks the factor of layer-wise learning-rate decay.
+
+    Raises:
+        ConfigError: If it is out of range, or the schedule has a factor of its own.
+    """
+    if not 0 < layer_decay <= 1:
+        raise ConfigError(f"layer_decay: {layer_decay} is out of range; allowed: 0 < layer_decay <= 1")
+    if layer_decay < 1 and isinstance(unfreeze, Mapping) and unfreeze.get("lr_factor", 1.0) != 1:
+        raise ConfigError("unfreeze.lr_factor: layer_decay lowers the rates already; give one of them")
+
+
+def layer_rates(model: Any, lr: float, layer_decay: float, unfreezing: Unfreezing) -> dict[nn.Parameter, LayerRate]:
+    """The learning rates of a backbone's parameters, those of the head first; none for what is never trained.
+
+    A layer's rate is ``lr * layer_decay ** distance``, its distance from the head counted in timm's finest groups
+    (Clark et al. 2020, ELECTRA, https://arxiv.org/abs/2003.10555; Bao et al. 2021, BEiT,
+    https://arxiv.org/abs/2106.08254); what a step of the schedule thaws has that step's rate, if it gives one.
+
+    Args:
+        model: A timm model.
+        lr: The optimizer's rate.
+        layer_decay: In (0, 1].
+        unfreezing: What is frozen, and thawed when.
+
+    Raises:
+        ConfigError: If the optimizer has no rate.
+    """
+    if not isinstance(lr, int | float):
+        raise ConfigError(f"lr: {lr!r} is no rate that layers could have shares of; give one, such as 1.0e-3")
+    steps = {name: thaw.step for thaw in unfreezing.thaws for name in thaw.names}
+    stage_of = _owners(stages(model))
+    fine = _owners(layers(model))
+    depth = len(layers(model))
+    found: dict[nn.Parameter, LayerRate] = {}
+    for name, parameter in sorted(model.named_parameters(), key=lambda item: -fine[item[0]][0]):
+        step = steps.get(name, Step(0, 0))
+        if name in unfreezing.start and name not in steps:
+            continue
+        if step.lr is not None:
+            found[parameter] = LayerRate(stage_of[name][1], step.lr, step.epoch)
+            continue
+        number, layer = fine[name]
+        rate = lr * step.factor * layer_decay ** (depth - 1 - number)
+        found[parameter] = LayerRate(layer if layer_decay < 1 else stage_of[name][1], rate, step.epoch)
+    return found
+
+
+def _owners(groups: Sequence[Stage]) -> dict[str, tuple[int, str]]:
+    """Parameter -> number and name of its group."""
+    return {name: (number, group.name) for number, group in enumerate(groups) for name in group.parameters}
