@@ -15,6 +15,8 @@ from tests.conftest import ROOT, Cli
 
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 DATA = ROOT.parent / "shared" / "data"
+COMPILED = {"digits_compiled_cnn"}
+"""Those whose first steps take long."""
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
@@ -23,10 +25,14 @@ def test_first_line_is_the_command(path: Path) -> None:
     assert first.startswith(f"# lightning fit --config configs/{path.name}")
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, marks=[pytest.mark.slow] if p.stem in COMPILED else []) for p in CONFIGS],
+    ids=lambda p: p.stem,
+)
 def test_config_runs(cli: Cli, path: Path, tmp_path: Path) -> None:
     options: list[object] = ["--trainer.max_epochs", 2]
-    if path.stem == "ants_bees_transfer":
+    if path.stem.startswith("ants_bees_"):
         options += own_images(tmp_path)
     if path.stem == "image_table_cnn":
         options += own_image_table(tmp_path)

@@ -131,3 +131,61 @@ def test_defaults_are_those_that_are_documented() -> None:
     assert (stopping.monitor, stopping.mode, stopping.patience) == ("val/loss", "min", 10)
     assert (checkpoint.monitor, checkpoint.mode, checkpoint.save_top_k) == ("val/loss", "min", 1)
     assert (checkpoint.filename, checkpoint.save_last) == ("best", True)
+
+
+class Clock:
+    """A clock that a test sets: each epoch takes so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.now = seconds, 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Ticking(Callback):
+    """Sets the clock, and notes of which epoch the newest checkpoint is."""
+
+    def __init__(self, clock: Clock, path: Path) -> None:
+        self.clock, self.path, self.seen = clock, path, list[int]()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.clock.now += self.clock.seconds
+        if self.path.is_file():
+            self.seen.append(epoch_of(self.path))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "options", "seen", "last"),
+    [
+        (1.5, {}, [0, 1, 2, 3, 4], 5),  # every epoch
+        (0.4, {}, [0, 0, 0, 3, 3], 5),  # once a second, and at the end
+        (0.4, {"best": True}, [0, 0, 0, 3, 3], 5),  # also where each is the best
+        (0.0, {"max_epochs": -1, "max_steps": 24}, [0, 0, 0, 0, 0], 5),
+        (0.0, {"max_time": {"minutes": 5}}, [0, 1, 2, 3, 4], 5),  # the clock may end it after any epoch
+    ],
+)
+def test_the_newest_of_fast_epochs_is_written_once_a_second(
+    seconds: float, options: Any, seen: list[int], last: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(seconds)
+    monkeypatch.setattr("fulmen.callbacks.defaults.time", clock)
+    ticking = Ticking(clock, tmp_path / "made" / "last.ckpt")
+    mode: Any = "max" if options.pop("best", False) else "min"
+    checkpoint = Checkpoint("val/script", mode=mode, dirpath=tmp_path / "made")
+    trainer = make_trainer(tmp_path, [checkpoint, ticking], **{"max_epochs": 6, **options})
+    trainer.fit(Scripted([5.0, 6.0, 7.0, 8.0, 9.0, 9.5]), make_data(val_fraction=0.1, test_fraction=0.1))
+    assert ticking.seen == seen
+    assert epoch_of(ticking.path) == last
+    assert epoch_of(ticking.path.with_name("best.ckpt")) == (last if mode == "max" else 0)
+
+
+def test_the_newest_is_written_when_early_stopping_ends_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fulmen.callbacks.defaults.time", Clock(0.0))
+    checkpoint = Checkpoint("val/script", dirpath=tmp_path)
+    trainer = make_trainer(tmp_path, [checkpoint, EarlyStopping("val/script", patience=2)], max_epochs=9)
+    trainer.fit(Scripted([5.0, 3.0, 4.0, 4.0, 4.0]), make_data())
+    assert trainer.current_epoch == 4
+    assert epoch_of(tmp_path / "last.ckpt") == 3

@@ -1,8 +1,10 @@
 """Floor 3: callbacks that Lightning does not have, and Lightning's own with our defaults."""
 
 from fulmen.callbacks.defaults import Checkpoint, EarlyStopping
+from fulmen.callbacks.ema import EMA
 from fulmen.callbacks.predictions import PredictionWriter
 from fulmen.callbacks.progress import ProgressBar
 from fulmen.callbacks.split import SplitWriter
+from fulmen.callbacks.swa import SWA
 
-__all__ = ["Checkpoint", "EarlyStopping", "PredictionWriter", "ProgressBar", "SplitWriter"]
+__all__ = ["EMA", "SWA", "Checkpoint", "EarlyStopping", "PredictionWriter", "ProgressBar", "SplitWriter"]

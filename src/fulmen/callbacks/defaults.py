@@ -1,8 +1,14 @@
 """Lightning's early stopping and checkpointing, with the defaults that the command line uses."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, final
 
 from lightning.pytorch import LightningModule, Trainer, callbacks
+from torch import Tensor
+
+_SECONDS = 1.0
 
 
 @final
@@ -34,6 +40,10 @@ class EarlyStopping(callbacks.EarlyStopping):
 class Checkpoint(callbacks.ModelCheckpoint):
     """Saves the best model as ``best.ckpt`` and the newest as ``last.ckpt``.
 
+    The best is written whenever it is a new one, the newest at the end of an epoch. Epochs that take less than a second
+    (of a head on cached features, say) would spend most of their time writing: of these, the newest is written once a
+    second, and when the training ends.
+
     Args:
         monitor: Logged name that says which is best; ``None`` keeps the newest only.
         mode: Whether less (``min``) or more (``max``) is better.
@@ -54,24 +64,53 @@ class Checkpoint(callbacks.ModelCheckpoint):
     ) -> None:
         if monitor is not None and monitor.startswith("train/"):
             kwargs["save_on_train_epoch_end"] = True
+        self._written: float | None = None
+        self._seldom = False
         super().__init__(
             monitor=monitor, mode=mode, save_top_k=save_top_k, save_last=save_last, filename=filename, **kwargs
         )
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves the best and the newest."""
-        super().on_validation_end(trainer, pl_module)
-        if not self._should_save_on_train_epoch_end(trainer):
-            self._save_newest(trainer)
+        with self._at_end_of_epoch():
+            super().on_validation_end(trainer, pl_module)
+            if not self._should_save_on_train_epoch_end(trainer):
+                self._save_newest(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves the best and the newest."""
-        super().on_train_epoch_end(trainer, pl_module)
-        if self._should_save_on_train_epoch_end(trainer):
-            self._save_newest(trainer)
+        with self._at_end_of_epoch():
+            super().on_train_epoch_end(trainer, pl_module)
+            if self._should_save_on_train_epoch_end(trainer):
+                self._save_newest(trainer)
 
     def _save_newest(self, trainer: Trainer) -> None:
         """Since Lightning 2.6 ``last.ckpt`` is written together with a new best only, which is not the newest."""
         due = self._every_n_epochs >= 1 and (trainer.current_epoch + 1) % self._every_n_epochs == 0
         if due and not self._should_skip_saving_checkpoint(trainer):  # it skips a step that is saved already
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+
+    @contextmanager
+    def _at_end_of_epoch(self) -> Iterator[None]:
+        """Inside, the newest is written once a second."""
+        self._seldom = True
+        try:
+            yield
+        finally:
+            self._seldom = False
+
+    def _save_last_checkpoint(self, trainer: Trainer, monitor_candidates: dict[str, Tensor]) -> None:
+        if self._seldom and _more_follows(trainer):
+            just = self._written is not None and time.monotonic() - self._written < _SECONDS
+            if trainer.strategy.broadcast(just):  # all processes write, or none
+                return
+        super()._save_last_checkpoint(trainer, monitor_candidates)
+        self._written = time.monotonic()
+
+
+def _more_follows(trainer: Trainer) -> bool:
+    """Whether it is certain that the training goes on after this epoch."""
+    limits = ((trainer.current_epoch + 1, trainer.max_epochs), (trainer.global_step, trainer.max_steps))
+    reached = any(limit not in (None, -1) and count >= limit for count, limit in limits)
+    timed = any(isinstance(callback, callbacks.Timer) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+    return not (reached or timed or trainer.should_stop)

@@ -29,7 +29,8 @@ from fulmen.core.spec import (
     check,
     recording,
 )
-from fulmen.modules.optimizers import learning_rates, make_optimizer, make_schedule
+from fulmen.modules.acceleration import channels_last, compile_network, put_channels_last
+from fulmen.modules.optimizers import LayerRates, learning_rates, make_optimizer, make_schedule
 from fulmen.modules.preflight import check_before_fit
 from fulmen.modules.regularization import Regularization
 from fulmen.modules.saving import check_loadable, class_path, keep_primitives, module_component
@@ -61,6 +62,9 @@ class SupervisedModule(LightningModule):
         optimizer: Spec of the optimizer.
         schedule: Spec of the learning-rate schedule; ``None`` keeps the rate.
         regularizers: Specs of the regularizers.
+        compile: Whether ``fit`` compiles the network with ``torch.compile``: slow first steps, often faster ones after.
+        channels_last: Whether images and the weights of convolutions have the channels last in memory: the same
+            numbers but for rounding, often faster on GPUs and CPUs.
 
     Raises:
         ConfigError: If an argument cannot work.
@@ -87,6 +91,8 @@ class SupervisedModule(LightningModule):
         optimizer: OptimizerSpec = {"name": "adam", "lr": 1e-3},  # noqa: B006 (never changed)
         schedule: ScheduleSpec = None,
         regularizers: RegularizerSpecs = None,
+        compile: bool = False,
+        channels_last: bool = False,
     ) -> None:
         super().__init__()
         with warnings.catch_warnings():  # Lightning warns of a module among the arguments; the next line drops it
@@ -104,6 +110,9 @@ class SupervisedModule(LightningModule):
             self.regularizers = self._make_regularizers(regularizers or [])
             self._regularization = Regularization(self.regularizers)
             self.network = self._make_network()
+        self._compile, self._channels_last = compile, channels_last
+        if channels_last:
+            put_channels_last(self.network, self.input_shape)
         self._used = used
         self.meters = nn.ModuleDict({f"{stage}_meter": Meter(self.task) for stage in ("train", "val", "test")})
 
@@ -217,7 +226,8 @@ class SupervisedModule(LightningModule):
 
     def logs_more(self) -> bool:
         """Whether a subclass may log under further names, because it overrides a hook or the step."""
-        parents = type(self).__mro__[: type(self).__mro__.index(SupervisedModule)]
+        mro = type(self).__mro__
+        parents = [c for c in mro[: mro.index(SupervisedModule)] if not c.__module__.startswith("fulmen.")]
         quiet = ("__", "build_network", "compute_loss", "configure_", "forward")
         return any(
             callable(value) and not name.startswith(quiet) for parent in parents for name, value in vars(parent).items()
@@ -246,6 +256,8 @@ class SupervisedModule(LightningModule):
         if getattr(data, "balance", None) == "class_weights":
             self.task.weigh(data.class_counts())
         self._regularization.start(self)
+        if self._compile:
+            compile_network(self.network, self.device)
 
     def on_fit_end(self) -> None:
         """Removes the regularizers' hooks, and prints what they report."""
@@ -254,7 +266,7 @@ class SupervisedModule(LightningModule):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """``(N, *input_shape)`` to ``(N, num_outputs)``."""
-        return self.task.outputs(self.network(inputs))
+        return self.task.outputs(self.network(channels_last(inputs) if self._channels_last else inputs))
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
         """See :meth:`step`."""
@@ -314,11 +326,21 @@ class SupervisedModule(LightningModule):
         named = {f"{stage}/{key}": value for key, value in values.items()}
         self.log_dict(named, prog_bar=stage == "val", sync_dist=True, on_epoch=True, on_step=False)
 
+    def layer_rates(self, lr: float) -> LayerRates:
+        """The parameters whose learning rate is their own, or that are trained only later; here none.
+
+        Args:
+            lr: The optimizer's rate.
+        """
+        return {}
+
     def configure_optimizers(self) -> Any:
         """The optimizer and the schedule of their specs."""
-        # A fused step unscales gradients inside, too late for clipping and for penalties in float16.
-        scaled = isinstance(self.trainer.precision_plugin, MixedPrecision) and self.trainer.precision == "16-mixed"
-        optimizer = make_optimizer(self, self._optimizer, allow_fused=not scaled)
+        # A fused step may unscale gradients inside, too late for penalties in float16 and, says Lightning, for clipping.
+        trainer = self.trainer
+        mixed = isinstance(trainer.precision_plugin, MixedPrecision)
+        unscales = mixed and (trainer.precision == "16-mixed" or bool(trainer.gradient_clip_val))
+        optimizer = make_optimizer(self, self._optimizer, allow_fused=not unscales, layer_rates=self.layer_rates)
         if self._schedule is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": make_schedule(optimizer, self._schedule, self.trainer)}

@@ -42,7 +42,7 @@ class Regularization:
         self.penalty: Tensor | None = None
         self._acted = False
         self._batches: list[tuple[Any, int]] = []
-        self._handles: list[RemovableHandle] = []
+        self._handles: list[tuple[Regularizer, RemovableHandle]] = []
         if len(_having(regularizers, "loss")) > 1:
             names = " and ".join(type(r).__name__ for r in _having(regularizers, "loss"))
             raise ConfigError(f"regularizers: {names} each replace the loss; give one of them")
@@ -65,13 +65,24 @@ class Regularization:
             with at(f"regularizers[{i}]"):
                 if isinstance(getattr(regularizer, "parameters", None), list):
                     next(regularizer.select(module), None)  # says which pattern matches nothing
-                self._handles += regularizer.attach(module)
+                self._handles += [(regularizer, handle) for handle in regularizer.attach(module)]
 
     def stop(self) -> None:
         """Removes the hooks."""
-        for handle in self._handles:
+        for _, handle in self._handles:
             handle.remove()
         self._handles, self._batches = [], []
+
+    def acting_on(self, layers: Iterable[nn.Module]) -> list[str]:
+        """Names of those that change batches, or have put hooks on some of these layers.
+
+        Args:
+            layers: Of the module that was given to :meth:`start`.
+        """
+        hooks = {id(found) for layer in layers for name, found in vars(layer).items() if name.endswith("_hooks")}
+        hooked = [regularizer for regularizer, handle in self._handles if id(handle.hooks_dict_ref()) in hooks]
+        acting = [*_having(self.regularizers, "before_forward"), *hooked]
+        return list(dict.fromkeys(type(regularizer).__name__ for regularizer in acting))
 
     def report(self, module: LightningModule) -> None:
         """Prints what the regularizers have to say when training has ended."""
@@ -226,7 +237,7 @@ def add_penalties(module: LightningModule, regularizers: Iterable[Regularizer], 
         if not terms:
             return None
         penalty = torch.stack(terms).sum()
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
         gradients = torch.autograd.grad(penalty, parameters, allow_unused=True)
     for parameter, gradient in zip(parameters, gradients, strict=True):
         if gradient is not None:

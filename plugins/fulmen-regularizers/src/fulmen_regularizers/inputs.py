@@ -14,8 +14,8 @@ from torch.utils.hooks import RemovableHandle
 
 from fulmen.core.batch import Batch
 from fulmen.core.errors import ConfigError
+from fulmen.nn.draws import step_generator
 from fulmen.nn.regularizers import Regularizer
-from fulmen_regularizers.draws import step_generator
 
 
 @contextmanager

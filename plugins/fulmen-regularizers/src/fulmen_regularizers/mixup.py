@@ -14,8 +14,9 @@ from torch.utils.hooks import RemovableHandle
 
 from fulmen.core.batch import Batch
 from fulmen.core.errors import ConfigError
+from fulmen.nn.draws import step_generator
+from fulmen.nn.mixup import mixed_loss
 from fulmen.nn.regularizers import Regularizer
-from fulmen_regularizers.draws import step_generator
 from fulmen_regularizers.selection import ACTIVATIONS, find_layers
 
 INPUT = "input"
@@ -128,6 +129,4 @@ class ManifoldMixup(Regularizer):
             )
         self._runs = None
         targets: Any = batch.targets
-        own, others = module.compute_loss(logits, targets), module.compute_loss(logits, targets[partners])
-        mixed: Tensor = share * own + (1 - share) * others
-        return mixed
+        return mixed_loss(module, logits, targets, targets[partners], share)
