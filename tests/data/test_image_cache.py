@@ -200,7 +200,7 @@ def test_folder_that_cannot_be_written_to(root: Path, own_cache: Path) -> None:
 
 
 def test_too_little_memory(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_cache, "_free_memory", lambda: 1000)
+    monkeypatch.setattr(image_cache, "free_memory", lambda: 1000)
     with pytest.raises(DataError, match=r"cache: ram needs 0\.\d+ MB of memory, 0\.001 MB are free; write cache: disk"):
         ready(root, cache="ram")
 

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from PIL import Image
 
 from fulmen.core.batch import PADDING
 from fulmen.core.errors import ConfigError, DataError
 from fulmen.data import ImageFolderData
 from fulmen.data.pixels import Sight, centre
+from fulmen.modules import CNNModule
 
 # torchvision 0.29 will drop its decoders for TorchCodec:
 # https://meta-pytorch.org/torchcodec/0.16/generated_examples/migration/torchvision_migration.html
@@ -297,3 +299,24 @@ def test_corrupt_file_is_named_by_a_worker(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(DataError, match=r"b/0\.png cannot be decoded"):
         list(ready(tmp_path, num_workers=1, val_fraction=0.0, test_fraction=0.0).train_dataloader())
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true", "bf16-mixed"])
+def test_images_train_in_every_precision(tmp_path: Path, precision: Any) -> None:
+    """What is loaded are bytes, which Lightning does not convert: they get their precision when they are normalized."""
+    data = make(folder(tmp_path, {"a": 20, "b": 20}), image_size=16, batch_size=8, num_workers=0)
+    facts = {name: getattr(data, name) for name in ("input_shape", "num_outputs", "class_names", "target_type")}
+    module = CNNModule([4], **facts)
+    trainer = Trainer(
+        max_epochs=1,
+        precision=precision,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+    )
+    trainer.fit(module, datamodule=data)
+    trained = torch.float32 if "mixed" in precision else module.dtype
+    assert trained == {"64-true": torch.float64, "bf16-true": torch.bfloat16}.get(precision, torch.float32)
+    assert torch.isfinite(trainer.callback_metrics["val/loss"])

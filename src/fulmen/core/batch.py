@@ -10,7 +10,7 @@ from fulmen.core.errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Batch"]
+__all__ = ["Batch", "Ready"]
 
 PADDING = -1
 """The ``index`` of a sample that only fills a batch (see :class:`Batch`)."""
@@ -77,3 +77,9 @@ class Batch(NamedTuple):
             "a batch is a tensor, a sequence (inputs, targets, index) or a mapping with these keys; "
             f"got {type(batch).__name__}. Override `step` to read another form."
         )
+
+
+class Ready(Batch):
+    """A batch whose inputs are what the network sees already: the data do not normalize them again."""
+
+    __slots__ = ()

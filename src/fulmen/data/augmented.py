@@ -28,7 +28,12 @@ class Augmented(Dataset[Batch]):
 
     Raises:
         DataError: If images of floats are not in [0, 1], where augmentations would cut them off.
+
+    Attributes:
+        draws: Says that samples are asked for by their draws; data sets without it are asked for rows.
     """
+
+    draws = True
 
     def __init__(self, dataset: Any, pipeline: Pipeline) -> None:
         self.dataset, self.pipeline = dataset, pipeline

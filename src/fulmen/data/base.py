@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, get_ar
 
 import torch
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.trainer.states import TrainerFn, TrainerStatus
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from fulmen.augment import ImagePipeline, Pipeline
-from fulmen.core.batch import PADDING, Batch
+from fulmen.core.batch import PADDING, Batch, Ready
 from fulmen.core.errors import CheckpointError, ConfigError, DataError, unknown
 from fulmen.core.restoring import restored_state, restoring
 from fulmen.core.spec import ImageAugmentationSpecs
@@ -34,6 +35,8 @@ SplitName = Literal["train", "val", "test"]
 TargetType = Literal["multiclass", "binary", "multilabel", "regression"]
 Balance = Literal["class_weights", "sampler"]
 _NAMES_AT_ONCE = 100_000
+_AT_ONCE = 4096
+"""Samples in an evaluation batch of stand-ins, at least: they are in memory, and each batch costs a step."""
 
 
 class BatchedDataset(Protocol):
@@ -80,6 +83,8 @@ class SupervisedDataModule(LightningDataModule):
         extra_facts: Names of further attributes that a model must be given, such as a vocabulary's size.
         advice: What to do, by name, where a model does not take such an attribute.
         learned: What was learned from the training split, in names and numbers; it travels in the checkpoint.
+        stand_ins: What ``fit`` loads instead of a split, by its name, such as the features that a frozen network
+            makes of the images: as many samples in the same order, in batches of the class ``Ready``.
     """
 
     extra_facts: ClassVar[tuple[str, ...]] = ()
@@ -123,6 +128,7 @@ class SupervisedDataModule(LightningDataModule):
         self.augment = augment
         self._pipeline: Pipeline | None = None
         self.datasets: dict[str, BatchedDataset] = {}
+        self.stand_ins: dict[str, BatchedDataset] = {}
         self.statistics: dict[str, Tensor] = {}
         self.learned: dict[str, Any] = (restored_state(type(self)) or {}).get("learned", {})
 
@@ -175,6 +181,8 @@ class SupervisedDataModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Builds the data sets once."""
+        if stage:  # each run asks for its own
+            self.stand_ins = {}
         if self.datasets:
             return
         self.datasets = {name: data for name, data in self.build_datasets().items() if len(data)}
@@ -201,11 +209,16 @@ class SupervisedDataModule(LightningDataModule):
         if not isinstance(batch, Batch):
             return super().transfer_batch_to_device(batch, device, dataloader_idx)
         moved = [part if part is None else part.to(device, non_blocking=True) for part in batch]
-        return Batch(*moved)  # type: ignore[arg-type]  # inputs are never None
+        return type(batch)(*moved)  # type: ignore[arg-type]  # inputs are never None
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Normalizes the inputs."""
-        return batch._replace(inputs=self.normalize(batch.inputs)) if isinstance(batch, Batch) else batch
+        """Normalizes the inputs, and gives what comes of them the precision that the trainer asks for."""
+        if not isinstance(batch, Batch) or isinstance(batch, Ready):
+            return batch
+        inputs = self.normalize(batch.inputs)
+        if self.trainer is not None:  # Lightning has converted what was loaded: bytes, which have none
+            inputs = self.trainer.precision_plugin.convert_input(inputs)
+        return batch._replace(inputs=inputs)
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled batches."""
@@ -307,6 +320,7 @@ class SupervisedDataModule(LightningDataModule):
         made = copy.copy(self)
         made.splitting = replace(self.splitting, fold=fold, folds=folds)
         made.datasets, made.statistics, made.learned, made._pipeline = {}, {}, {}, None
+        made.stand_ins = {}
         made.trainer = None
         return made
 
@@ -353,33 +367,59 @@ class SupervisedDataModule(LightningDataModule):
         return (1 / counts.clamp_min(1))[classes]
 
     def _loader(self, split: str, shuffle: bool = False) -> DataLoader[Any]:
-        data: Any = self.training_samples() if shuffle else self.datasets[split]
+        stand_in: Any = self._stand_in(split)
+        data: Any = stand_in
+        if data is None:
+            data = self.training_samples() if shuffle else self.datasets[split]
         replicas = {"num_replicas": 1, "rank": 0}
         if self.trainer is not None:
             replicas = self.trainer.distributed_sampler_kwargs or replicas
         if shuffle and len(data) < replicas["num_replicas"]:
             raise DataError(f"{len(data)} training samples cannot be shared by {replicas['num_replicas']} processes")
         size = self.batch_size if shuffle else self.eval_batch_size
+        if stand_in is not None and not shuffle and getattr(self.trainer, "limit_val_batches", 1.0) == 1.0:
+            size = max(size, _AT_ONCE)
         sampler = ShardedSampler(
             data,
             shuffle,
             _seed(),
             **replicas,
-            draws=isinstance(data, Augmented),
+            draws=getattr(data, "draws", False),
             weights=self._sample_weights() if shuffle else None,
             lengths=getattr(self.datasets["train" if shuffle else split], "lengths", None),
             batch_size=size,
         )
+        # batch normalization cannot be computed from one sample: a last batch of one is left out
+        drop_last = shuffle and len(sampler) > 1 and len(sampler) % size == 1
+        return self._batches(data, size, sampler, drop_last, workers=0 if stand_in is not None else self.num_workers)
+
+    def _stand_in(self, split: str) -> BatchedDataset | None:
+        if split not in self.stand_ins or self.trainer is None:
+            return None
+        state = self.trainer.state
+        fitting = state.fn == TrainerFn.FITTING and state.status == TrainerStatus.RUNNING
+        return self.stand_ins[split] if fitting else None
+
+    def in_order(self, samples: BatchedDataset, draws: Sequence[int], batch_size: int) -> DataLoader[Any]:
+        """Batches of the samples that are asked for, in this order, loaded as in training but not normalized.
+
+        Args:
+            samples: One of :attr:`datasets`, or :meth:`training_samples`.
+            draws: Which of them: rows, or draws (see :class:`~fulmen.data.augmented.Augmented`).
+            batch_size: Samples a batch.
+        """
+        return self._batches(samples, batch_size, draws, drop_last=False, workers=self.num_workers)
+
+    def _batches(self, data: Any, size: int, sampler: Any, drop_last: bool, workers: int) -> DataLoader[Any]:
         return DataLoader(
             data,
             batch_size=size,
             sampler=sampler,
-            # batch normalization cannot be computed from one sample: a last batch of one is left out
-            drop_last=shuffle and len(sampler) > 1 and len(sampler) % size == 1,
-            num_workers=self.num_workers,
+            drop_last=drop_last,
+            num_workers=workers,
             collate_fn=_as_it_is,
             worker_init_fn=_start_worker,
-            persistent_workers=self.num_workers > 0,
+            persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
 

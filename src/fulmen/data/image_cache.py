@@ -85,10 +85,10 @@ class MemoryCache(Cache):
         self.shapes = np.array([size(path, self.sight.shorter) for path in paths], np.int64).reshape(-1, 2)
         self.ends = np.cumsum(self.shapes.prod(1) * self.sight.channels)
         need = int(self.ends[-1]) if len(paths) else 0
-        rank_zero_info(f"cache: {len(paths)} images, {_amount(need)} in memory")
-        free = _free_memory()
+        rank_zero_info(f"cache: {len(paths)} images, {amount(need)} in memory")
+        free = free_memory()
         if free is not None and need > free:
-            raise DataError(f"cache: ram needs {_amount(need)} of memory, {_amount(free)} are free; write cache: disk")
+            raise DataError(f"cache: ram needs {amount(need)} of memory, {amount(free)} are free; write cache: disk")
         self.pixels, self.filled = _shared(need), _shared(len(paths))
 
     def keep(self, path: Path, slot: int) -> Pixels:
@@ -125,7 +125,7 @@ class DiskCache(Cache):
         sizes = [np.prod(size(path, self.sight.shorter)) * self.sight.channels for path in paths.select(looked_at)]
         need = int(np.mean(sizes) * len(paths)) if sizes else 0
         about = "about " if len(paths) > len(looked_at) else ""
-        rank_zero_info(f"cache: {len(paths)} images, {about}{_amount(need)} in {self.folder}")
+        rank_zero_info(f"cache: {len(paths)} images, {about}{amount(need)} in {self.folder}")
         self.hashes, self.known = _shared(len(paths) * _HASH).view(-1, _HASH), _shared(len(paths))
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -219,13 +219,13 @@ def _shared(count: int) -> Tensor:
         storage = torch.UntypedStorage._new_shared(count)  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         raise DataError(
-            f"cache: {_amount(count)} of shared memory cannot be had ({str(error).splitlines()[0]}); enlarge it "
+            f"cache: {amount(count)} of shared memory cannot be had ({str(error).splitlines()[0]}); enlarge it "
             "(docker run --shm-size), write cache: disk, or cache: null"
         ) from error
     return torch.empty(0, dtype=torch.uint8).set_(storage)
 
 
-def _free_memory() -> int | None:
+def free_memory() -> int | None:
     """Bytes that can be had without swapping; ``None`` where the system does not say."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
@@ -234,10 +234,10 @@ def _free_memory() -> int | None:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
 
 
-def _amount(count: int) -> str:
+def amount(count: int) -> str:
     """A number of bytes in words.
 
-    >>> _amount(98_304_000), _amount(12_500_000_000)
+    >>> amount(98_304_000), amount(12_500_000_000)
     ('98.3 MB', '12.5 GB')
     """
     return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
