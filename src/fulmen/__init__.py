@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from fulmen.networks import *  # noqa: F403
     from fulmen.nn import *  # noqa: F403
     from fulmen.tasks import *  # noqa: F403
+    from fulmen.workflows import *  # noqa: F403
 
-_ROOMS = ("core.batch", "core.spec", "nn", "networks", "data", "tasks", "modules")
+_ROOMS = ("core.batch", "core.spec", "nn", "networks", "data", "tasks", "modules", "workflows")
 
 
 def __getattr__(name: str) -> Any:

@@ -32,6 +32,7 @@ class Command:
 
 COMMANDS = {
     "init": Command("look at data and write a config that trains on them", "fulmen.cli.init:run"),
+    "model": Command("show what of a model is trained, what is frozen, and at which rate", "fulmen.cli.model:run"),
     "fit": Command("train a model, then test the best checkpoint", "fulmen.cli.run:run"),
     "validate": Command("score a checkpoint on the validation data", "fulmen.cli.run:run"),
     "test": Command("score a checkpoint on the test data", "fulmen.cli.run:run"),
@@ -40,6 +41,14 @@ COMMANDS = {
     "augment": Command(
         "show what augmentations do, as a sheet of images or a table of texts", "fulmen.cli.augment:run"
     ),
+    "find-lr": Command(
+        "find the learning rate that suits a config; print, plot and write it", "fulmen.cli.find_lr:run"
+    ),
+    "find-batch-size": Command(
+        "find the batch size that trains fastest; print, plot and write it", "fulmen.cli.find_batch_size:run"
+    ),
+    "gradcam": Command("show where in images a trained model looks", "fulmen.cli.gradcam:run"),
+    "mistakes": Command("show the samples that a trained model is most wrong about", "fulmen.cli.mistakes:run"),
     "plugins": Command("list, describe, check and make plugins; a schema for editors", "fulmen.cli.plugins:run"),
 }
 

@@ -15,11 +15,10 @@ from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
 from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities import rank_zero_only
 
-import fulmen.data
-import fulmen.modules
-from fulmen.callbacks import Checkpoint, EarlyStopping, PredictionWriter, ProgressBar, SplitWriter
+from fulmen.callbacks import EMA, SWA, Checkpoint, EarlyStopping, PredictionWriter, ProgressBar, SplitWriter
 from fulmen.cli import restore, runs
 from fulmen.cli.check import CheckBeforeFit, before_fit
+from fulmen.cli.data import resolve, take_defaults
 from fulmen.cli.invocation import Invocation
 from fulmen.cli.messages import argument_names, first_cause
 from fulmen.cli.parser import FulmenParser
@@ -102,6 +101,18 @@ class FulmenCLI(LightningCLI):
             help="Saves the best and the newest model; null switches it off.",
         )
         parser.add_argument(
+            "--ema",
+            type=EMA | None,
+            default=None,
+            help="Validates, saves and ends with an exponential moving average of the weights; {} for its defaults.",
+        )
+        parser.add_argument(
+            "--swa",
+            type=SWA | None,
+            default=None,
+            help="Validates, saves and ends with the average of the last epochs' weights; {} for its defaults.",
+        )
+        parser.add_argument(
             "--logger",
             type=LoggerName | list[LoggerName] | None,
             default="auto",
@@ -120,13 +131,13 @@ class FulmenCLI(LightningCLI):
         parser.add_argument(
             "--provenance", type=list[dict[str, str | None]] | None, default=None, help="What a saved run was made of."
         )
-        data_class = _resolve(self.invocation.class_path("data"))
+        data_class = resolve(self.invocation.class_path("data"))
         facts = [
             fact
             for fact in restore.FACTS
             if data_class is None or issubclass(data_class, SupervisedDataModule) or hasattr(data_class, fact)
         ]
-        model_class = _resolve(self.invocation.class_path("model"))
+        model_class = resolve(self.invocation.class_path("model"))
         if model_class is not None:  # what only some models take
             taken = argument_names(class_path(model_class))
             facts += [fact for fact in getattr(data_class, "extra_facts", ()) if fact in taken]
@@ -141,7 +152,7 @@ class FulmenCLI(LightningCLI):
             given = config.get(key)
             if given is None:
                 raise ConfigError(f"{key}: nothing is given; write `{key}: {{class_path: ...}}` in the config")
-            cls = _resolve(given.class_path)
+            cls = resolve(given.class_path)
             values = given.get("init_args")
             if cls is not None and values is not None:
                 arguments = values.as_dict()
@@ -165,7 +176,13 @@ class FulmenCLI(LightningCLI):
     # Making model, data and trainer
 
     def before_instantiate_classes(self) -> None:
-        """Finds the checkpoint, and takes the model's arguments from it to evaluate."""
+        """Finds the checkpoint, takes the model's arguments from it to evaluate, and the data's from the model."""
+        self._find_checkpoint()
+        config = self._section
+        if config.data is not None:
+            take_defaults(config.data, config.model.class_path, config.model.init_args.as_dict())
+
+    def _find_checkpoint(self) -> None:
         config, command = self._section, self.invocation.command
         which = config.ckpt_path or (None if command == "fit" else "best")
         if which is None or which == "none":
@@ -207,6 +224,7 @@ class FulmenCLI(LightningCLI):
         if self.invocation.command == "fit":
             if isinstance(self.model, SupervisedModule):
                 config.provenance = self.model.components + provenance.records(self.named.get("data", []))
+            callbacks += [c for c in (made.ema, made.swa) if c is not None]
             if config.trainer.fast_dev_run:
                 kwargs["logger"] = False
             else:
@@ -319,19 +337,6 @@ class FulmenCLI(LightningCLI):
         if scores and folder is not None:
             (folder / f"{stage}_metrics.json").write_text(json.dumps(scores, indent=2) + "\n")
         print(summary(stage, scores, paths))
-
-
-def _resolve(class_path: str | None) -> type | None:
-    """The class of a full or short class path; ``None`` if the parser has to say that there is none."""
-    if class_path is None:
-        return None
-    module, _, name = class_path.rpartition(".")
-    try:
-        source = __import__(module, fromlist=[name]) if module else fulmen
-        found = getattr(source, name)
-    except (ImportError, AttributeError):
-        return None
-    return found if isinstance(found, type) else None
 
 
 def _numbers(metrics: Any) -> dict[str, float]:

@@ -156,7 +156,10 @@ def _spread(folder: Folder, counts: dict[str, int]) -> list[Path]:
 def image_size(pictures: Pictures, options: Options) -> int:
     """The side that the network sees."""
     if options.backbone or options.weights:
-        return _BACKBONE_SIZE
+        from fulmen.networks import data_defaults  # timm takes seconds to import
+
+        size: int = data_defaults(options.backbone or _BACKBONE).get("image_size", _BACKBONE_SIZE)
+        return size
     return min(max(-(-pictures.side // 8) * 8, 16), _SIZE)
 
 

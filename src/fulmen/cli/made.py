@@ -1,0 +1,114 @@
+"""Model, data and the trainer's options of a config, for commands that do not run it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningDataModule, Trainer
+
+from fulmen.cli import restore, runs
+from fulmen.cli.invocation import Invocation
+from fulmen.cli.quiet import quiet
+from fulmen.cli.run import FulmenCLI
+from fulmen.core.errors import CheckpointError, ConfigError, FulmenError
+from fulmen.data import SupervisedDataModule
+from fulmen.modules import SupervisedModule
+
+_NO_SUCH_KEY = "there is no such key"
+
+
+class Made(FulmenCLI):
+    """Makes what a config describes, and runs nothing.
+
+    Args:
+        invocation: The command line of `fit`, or of `validate` for a model that is trained.
+    """
+
+    options: dict[str, Any]
+
+    def __init__(self, invocation: Invocation) -> None:
+        typed = sys.argv
+        sys.argv = [typed[0], invocation.command, *invocation.arguments]  # what the parser reads
+        try:
+            super().__init__(invocation)
+        finally:
+            sys.argv = typed  # what DDP starts its other processes with
+
+    def instantiate_trainer(self, **kwargs: Any) -> Any:
+        """Keeps the trainer's options instead: a trial needs a trainer of its own."""
+        self.options = dict(self.config_init[self.invocation.command].trainer)
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Runs nothing."""
+
+
+def make(command: str, invocation: Invocation) -> Made:
+    """Makes model, data and options.
+
+    Args:
+        command: The command that needs them, for the advice.
+        invocation: See :class:`Made`.
+
+    Raises:
+        FulmenError: For a mistake in the config or the command.
+    """
+    quiet()
+    try:
+        return Made(invocation)
+    except MisconfigurationException as error:
+        raise ConfigError(str(error)) from error
+    except FulmenError as error:
+        restore.explain(invocation)
+        if _NO_SUCH_KEY in str(error):
+            raise ConfigError(f"{error}\n`lightning {command} --help` lists the options of this command") from error
+        raise
+
+
+def make_trained(command: str, arguments: list[str]) -> tuple[SupervisedModule, SupervisedDataModule]:
+    """Makes a trained model, in evaluation mode on its device, and its data, set up.
+
+    Args:
+        command: The command that needs them.
+        arguments: A config, and keys as of `validate`: ``--ckpt_path`` is ``best``, ``last``, a path, or ``none`` for
+            a model as it starts.
+
+    Raises:
+        FulmenError: For a mistake in the config or the command, or if the checkpoint does not fit.
+    """
+    made = make(command, Invocation.read("validate", arguments))
+    model, data = made.model, made.datamodule
+    if not isinstance(model, SupervisedModule):
+        raise ConfigError(f"model: {type(model).__name__} is no SupervisedModule, whose task this command asks")
+    if not isinstance(data, SupervisedDataModule):
+        raise ConfigError(f"data: {type(data).__name__} is no SupervisedDataModule, whose samples this command shows")
+    data.prepare_data()
+    data.setup("validate")
+    if made.checkpoint_file is not None:
+        _load(model, data, made.checkpoint_file)
+    return model.to(_device(made.options)).eval(), data
+
+
+def _load(model: SupervisedModule, data: LightningDataModule, path: Path) -> None:
+    """Loads weights, and what the data learned, as a trainer does."""
+    checkpoint = runs.load(path)
+    state = checkpoint.get(type(data).__qualname__)
+    if state is not None:
+        data.load_state_dict(state)
+    model.on_load_checkpoint(checkpoint)
+    try:
+        model.load_state_dict(checkpoint["state_dict"], strict=model.strict_loading)
+    except RuntimeError as error:
+        details = "\n".join(str(error).splitlines()[1:4])
+        raise CheckpointError(f"{path}: its weights do not fit this model\n{details}") from error
+
+
+def _device(options: dict[str, Any]) -> Any:
+    """The first device that the trainer would take."""
+    from fulmen.workflows.trial import silence
+
+    with silence():
+        trainer = Trainer(accelerator=options["accelerator"], devices=1, logger=False, enable_checkpointing=False)
+    return trainer.strategy.root_device
