@@ -128,9 +128,10 @@ def test_epochs_and_the_whole_job(tmp_path: Path) -> None:
     images = normalized(make_data(num_workers=0))[0]
     cached = fast_forward(with_cache[1], images[:2])(images)
     with torch.no_grad():
-        furthest = float((network(cached.clone()) - network(images)).abs().max())
-    print(f"logits of the images and of their cached features differ by {furthest:.1e} at most")
-    assert furthest <= 1e-5
+        found, expected = network(cached.clone()), network(images)
+    furthest, largest = float((found - expected).abs().max()), float(expected.abs().max())
+    print(f"logits (up to {largest:.1f}) of images and of their cached features differ by {furthest:.1e} at most")
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)  # as far as those of batches of 8 and of 32
     assert times["later processor"] >= 200
     assert times["job processor"] >= 6
 

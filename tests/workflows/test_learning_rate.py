@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from fulmen.core.errors import ConfigError
 from fulmen.data import ArrayData, IrisData
-from fulmen.modules import MLPModule, NetworkModule, SupervisedModule
+from fulmen.modules import MLPModule, NetworkModule, SupervisedModule, TransferModule
 from fulmen.workflows import find_learning_rate
 from fulmen.workflows.learning_rate import smooth, where_the_fall_slows
 
@@ -133,6 +133,37 @@ def test_a_small_set_is_gone_through_again_in_another_order_and_the_module_sees_
     rows = [value for name, value in SEEN if name == "rows"]
     assert epochs == [0] * 5
     assert len(set(rows[::2])) == 5
+
+
+class Thawing(TransferModule):
+    """Notes its rates, and how many parameters are trained."""
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        trained = sum(p.requires_grad for p in self.parameters())
+        SEEN.append(([group["lr"] for group in optimizer.param_groups], trained))
+
+
+@pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training.*")  # frozen layers, and meant to be
+def test_layer_decay_stays_and_what_is_thawed_later_rests() -> None:
+    SEEN.clear()
+    inputs = torch.rand(16, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    samples = ArrayData(inputs, torch.arange(16) % 2, batch_size=8, val_fraction=0.0, test_fraction=0.0)
+    made = Thawing(
+        backbone="test_resnet",
+        freeze=2,
+        layer_decay=0.5,
+        unfreeze={"epoch": 1, "every": 1},
+        input_shape=[3, 32, 32],
+        num_outputs=1,
+        target_type="binary",
+    )
+    sweep = find_learning_rate(made, samples, 1e-5, 1e-2, 10, QUIET)
+    (first, trained), (last, still) = SEEN[0], SEEN[-1]
+    assert trained == still  # in the fifth epoch
+    assert len(set(first)) > 2
+    assert max(first) == pytest.approx(sweep.rates[0])
+    ratio = sweep.rates[-1] / sweep.rates[0]
+    assert last == pytest.approx([rate * ratio for rate in first])
 
 
 def test_a_loss_that_diverges_ends_the_sweep() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,18 @@ class Target:
 
     path: Path
     text: str
+
+
+def add_write_option(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--write``, whose value :func:`find_target` takes."""
+    parser.add_argument(
+        "--write",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="write the suggestion into the config, comments kept; or into FILE, which is made from the config where "
+        "it is missing",
+    )
 
 
 def find_target(invocation: Invocation, file: str, keys: Sequence[str]) -> Target:

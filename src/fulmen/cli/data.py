@@ -47,7 +47,7 @@ def make_data(invocation: Invocation, lacking: str) -> SupervisedDataModule:
     return found
 
 
-def take_defaults(data: Namespace, model: str | None, arguments: Mapping[str, Any]) -> None:
+def take_defaults(data: Namespace, model: str | None, arguments: Mapping[str, Any] | Namespace) -> None:
     """Fills in what a config's data leave open and the model knows: how the images of a backbone were prepared.
 
     Args:
@@ -58,13 +58,13 @@ def take_defaults(data: Namespace, model: str | None, arguments: Mapping[str, An
     Raises:
         ConfigError: If the model's arguments cannot be used.
     """
-    known = getattr(resolve(model), "data_defaults", None)
-    if known is None or "image_size" not in data.init_args or "mean" not in data.init_args:
+    known, taken = getattr(resolve(model), "data_defaults", None), data.get("init_args") or {}
+    if known is None or "image_size" not in taken or "mean" not in taken:
         return
     with at("model.init_args"):
-        for name, value in known(**arguments).items():
-            if name in data.init_args and data.init_args[name] is None:
-                data.init_args[name] = value
+        for name, value in known(**dict(arguments.items())).items():
+            if name in taken and taken[name] is None:
+                taken[name] = value
 
 
 def resolve(class_path: str | None) -> type | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lightning.pytorch.utilities import rank_zero_only
 
 from fulmen.cli.chart import Chart, check_ending, draw_chart
-from fulmen.cli.config_edit import find_target, write
+from fulmen.cli.config_edit import add_write_option, find_target, write
 from fulmen.cli.invocation import Invocation
 
 if TYPE_CHECKING:
@@ -64,14 +64,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", type=Path, default=Path("find-batch-size.png"), help="file of the plot (find-batch-size.png)"
     )
-    parser.add_argument(
-        "--write",
-        nargs="?",
-        const="",
-        metavar="FILE",
-        help="write the suggestion into the config, comments kept; or into FILE, which is made from the config where "
-        "it is missing",
-    )
+    add_write_option(parser)
     return parser
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lightning.pytorch.utilities import rank_zero_only
 
 from fulmen.cli.chart import Chart, check_ending, draw_chart
-from fulmen.cli.config_edit import find_target, write
+from fulmen.cli.config_edit import add_write_option, find_target, write
 from fulmen.cli.invocation import Invocation
 from fulmen.core.errors import ConfigError
 
@@ -65,14 +65,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     parser.add_argument("--highest", type=float, default=10.0, help="last rate (10)")
     parser.add_argument("--steps", type=int, default=100, help="how many optimizer steps (100)")
     parser.add_argument("--out", type=Path, default=Path("find-lr.png"), help="file of the plot (find-lr.png)")
-    parser.add_argument(
-        "--write",
-        nargs="?",
-        const="",
-        metavar="FILE",
-        help="write the suggestion into the config, comments kept; or into FILE, which is made from the config where "
-        "it is missing",
-    )
+    add_write_option(parser)
     return parser
 
 

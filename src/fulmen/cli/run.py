@@ -180,7 +180,7 @@ class FulmenCLI(LightningCLI):
         self._find_checkpoint()
         config = self._section
         if config.data is not None:
-            take_defaults(config.data, config.model.class_path, config.model.init_args.as_dict())
+            take_defaults(config.data, config.model.class_path, config.model.get("init_args") or {})
 
     def _find_checkpoint(self) -> None:
         config, command = self._section, self.invocation.command

@@ -336,7 +336,7 @@ class SupervisedModule(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer and the schedule of their specs."""
-        # A fused step may unscale gradients inside, too late for penalties in float16 and, says Lightning, for clipping.
+        # A fused step may unscale gradients inside: too late for penalties in float16 and, says Lightning, for clips.
         trainer = self.trainer
         mixed = isinstance(trainer.precision_plugin, MixedPrecision)
         unscales = mixed and (trainer.precision == "16-mixed" or bool(trainer.gradient_clip_val))
