@@ -139,6 +139,10 @@ IN_THE_CONFIG: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["model", "shape (4,)"],
     ),
     "loss of another task": (model(loss="mse"), ["loss"]),
+    "loss of many classes for two": (
+        {**model(loss={"name": "cross_entropy", "label_smoothing": 0.1}), **data("BreastCancerData")},
+        ["loss: CrossEntropy cannot take", "of a binary task", "give binary_cross_entropy"],
+    ),
     "task of other targets": (model(task="binary"), ["task", "binary", "2 classes", "3"]),
     "number of outputs": (model(num_outputs=5), ["model.init_args.num_outputs", "5", "3"]),
     "head on random features": (
@@ -154,6 +158,8 @@ IN_THE_CONFIG: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["weights", "no file 'none.pth'"],
     ),
     "warm-up too long": (model(schedule={"name": "cosine", "warmup_epochs": 9}), ["schedule", "warmup_epochs"]),
+    "average that is switched on": ({"ema": True}, ["ema: True is not allowed", "{} for the defaults", "null"]),
+    "early stopping that is switched off": ({"early_stopping": False}, ["early_stopping: False", "null"]),
     # data that are missing
     "folder": (data("ImageFolderData", root="nowhere"), ["root", "no folder 'nowhere'"]),
     "root not given": (data("ImageFolderData"), ["data.init_args.root", "is required"]),

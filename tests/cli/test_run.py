@@ -226,6 +226,20 @@ def test_a_network_of_ones_own_by_class_path(cli: Cli, write_config: Write, tmp_
     assert cli("test", "--config", path).code == 0
 
 
+def test_a_function_that_makes_the_network_and_further_options(cli: Cli, write_config: Write, tmp_path: Path) -> None:
+    (tmp_path / "my_networks_of_test_run.py").write_text(
+        "from torch import nn\n"
+        "def two_layers(width: int) -> nn.Module:\n"
+        "    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 3))\n"
+    )
+    network = {"class_path": "my_networks_of_test_run.two_layers", "init_args": {"width": 8}}
+    path = write_config(model={"class_path": "NetworkModule", "init_args": {"network": network}})
+    result = cli("fit", "--config", path, "--model.optimizer", "sgd", "--model.network.init_args.width", "5")
+    assert result.code == 0, result.err
+    saved = yaml.safe_load((tmp_path / "runs" / "small" / "version_0" / "config.yaml").read_text())
+    assert saved["model"]["init_args"]["network"]["init_args"] == {"width": 5}
+
+
 def test_plain_lightning_classes_work(cli: Cli, write_config: Write) -> None:
     demo = "lightning.pytorch.demos.boring_classes"
     path = write_config(

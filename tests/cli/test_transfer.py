@@ -125,6 +125,60 @@ def test_a_run_is_the_start_of_another(cli: Cli, write: Write, tmp_path: Path) -
     assert "was trained with backbone: test_resnet" in other.error
 
 
+def test_a_run_with_learnable_activations_is_the_start_of_another(cli: Cli, write: Write, tmp_path: Path) -> None:
+    first = cli("fit", "--config", write({"freeze": "none", "activation": "prelu"}))
+    assert first.code == 0, first.err
+    best = tmp_path / "runs" / "small" / "version_0" / "checkpoints" / "best.ckpt"
+    second = cli("fit", "--config", write({"weights": str(best), "activation": "prelu"}))
+    assert second.code == 0, second.err
+    assert "Unexpected keys" not in second.err
+    other = cli("fit", "--config", write({"weights": str(best)}))
+    assert other.code == 2
+    assert "was trained with activation: prelu, and this model has activation: null; give" in other.error
+
+
+def test_a_checkpoint_needs_no_file_of_weights(cli: Cli, write: Write, weights: Path) -> None:
+    assert cli("fit", "--config", write()).code == 0
+    weights.unlink()
+    for config in (write(), write({"weights": None})):
+        for command in (["validate"], ["model", "--ckpt_path", "last"], ["fit", "--ckpt_path", "last"]):
+            result = cli(*command, "--config", config)
+            assert result.code == 0, result.err
+
+
+@pytest.mark.parametrize("change", [{"freeze": 2}, {"freeze": "none", "layer_decay": 0.5}])
+def test_what_is_trained_stays_in_a_resumed_run(cli: Cli, write: Write, change: dict[str, Any]) -> None:
+    assert cli("fit", "--config", write()).code == 0
+    result = cli("fit", "--config", write(change), "--ckpt_path", "last")
+    assert result.code == 2
+    assert "last.ckpt: its optimizer trained other parameters" in result.error
+    assert f"freeze: all (the config says {change['freeze']})" in result.error
+    assert "`--model.weights runs/small/version_0/checkpoints/last.ckpt`" in result.error
+
+
+def test_another_backbone_s_checkpoint_is_refused_in_a_few_lines(cli: Cli, write: Write, tmp_path: Path) -> None:
+    assert cli("fit", "--config", write()).code == 0
+    other = write({"backbone": "test_efficientnet", "weights": None, "freeze": "none"})
+    result = cli("fit", "--config", other, "--ckpt_path", "last")
+    assert result.code == 2
+    assert "its weights do not fit this model" in result.error
+    assert len(result.error) < 2000
+
+
+def test_a_resumed_run_without_its_average(cli: Cli, write: Write) -> None:
+    assert cli("fit", "--config", write(), "--ema", "{}").code == 0
+    result = cli("fit", "--config", write(), "--ckpt_path", "last")
+    assert result.code == 0, result.err
+    assert "ema or swa: it goes on from their average, as this run has neither" in result.out
+    assert "ema or swa" not in cli("fit", "--config", write(), "--ema", "{}", "--ckpt_path", "last").out
+
+
+def test_a_training_without_validation_batches(cli: Cli, write: Write) -> None:
+    without = ["--trainer.limit_val_batches", "0", "--early_stopping", "null", "--checkpoint", "null"]
+    result = cli("fit", "--config", write(), *without, "--ema", "{}")
+    assert result.code == 0, result.err
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

@@ -199,6 +199,17 @@ def test_loss_that_does_not_fit() -> None:
         make_trainer().fit(module, data)
 
 
+def test_own_loss_that_fails() -> None:
+    class Own(MLPModule):
+        def compute_loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+            return (logits - targets).square().mean()
+
+    data = make_data()
+    module = Own(hidden_features=[4], **facts(data))
+    with pytest.raises(ConfigError, match=r"^loss: Own\.compute_loss cannot take the outputs \(2, 3\)[^;]*\)$"):
+        make_trainer().fit(module, data)
+
+
 def test_class_weights_of_another_number_of_classes() -> None:
     data = make_data()
     loss = {"name": "cross_entropy", "class_weights": [1.0, 2.0]}

@@ -161,6 +161,11 @@ def test_wrong_schedules(unfreeze: Any, message: str) -> None:
         ({"layer_decay": 0}, r"layer_decay: 0 is out of range; allowed: 0 < layer_decay <= 1"),
         ({"layer_decay": 1.1}, r"layer_decay: 1\.1 is out of range"),
         ({"layer_decay": 0.9, "unfreeze": {"epoch": 1, "lr_factor": 0.5}}, "lr_factor: layer_decay lowers the rates"),
+        ({"layer_decay": 0.9, "unfreeze": None}, r"layer_decay: 0\.9 has no effect, as only the last layer is trained"),
+        (
+            {"layer_decay": 0.9, "unfreeze": [{"epoch": 1, "stages": 1, "lr": 1e-3}]},
+            r"has no effect, as the steps of `unfreeze` give all rates; leave out layer_decay, or the `lr`",
+        ),
     ],
 )
 def test_wrong_arguments(weights: Path, options: dict[str, Any], message: str) -> None:

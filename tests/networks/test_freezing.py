@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import timm
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -111,6 +111,7 @@ def test_until_the_head_never_freezes_the_head() -> None:
     assert "conv_head.weight" not in frozen_names(model, "until: conv_head")
 
 
+@settings(deadline=None)  # the first look at a model takes longer
 @given(number=st.integers(0, 8), name=st.sampled_from(["mobilenetv2_050", "test_vit", "test_convnext"]))
 def test_until_a_stage_is_the_number_of_those_before_it(number: int, name: str) -> None:
     model = meta(name)

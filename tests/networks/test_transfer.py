@@ -209,6 +209,8 @@ def test_weights_are_loaded_safely(tmp_path: Path) -> None:
         ({"backbone": "resnet81"}, "did you mean 'resnet"),
         ({"backbone": "resnet18", "backbone_options": {"no_such_option": 1}}, "'resnet18' refuses .*no_such_option"),
         ({"backbone": "vgg11", "drop_path_rate": 0.1}, "'vgg11' refuses .*drop_path_rate=0.1"),
+        ({"drop_rate": 1.0}, "drop_rate: 1.0 is out of range; allowed: 0 <= drop_rate < 1"),
+        ({"drop_path_rate": -0.1}, "drop_path_rate: -0.1 is out of range"),
         ({"input_shape": (64,)}, "takes images"),
         ({"freeze": "all"}, "random features"),
         ({"freeze": 5}, "freeze: 5 would train a head on random features"),
@@ -218,6 +220,13 @@ def test_weights_are_loaded_safely(tmp_path: Path) -> None:
 def test_errors(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Transfer(**{"input_shape": (3, 32, 32), "num_outputs": 2, "freeze": "none", **options})
+
+
+@pytest.mark.parametrize(("freeze", "where"), [("none", "weights;"), (2, "weights, also where it is frozen;")])
+def test_a_random_start_is_said(freeze: Any, where: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        Transfer((3, 32, 32), 2, "test_resnet", freeze=freeze)
+    assert f"test_resnet starts from random {where} for trained ones give `pretrained: true`" in caplog.text
 
 
 def test_options_reach_the_backbone() -> None:

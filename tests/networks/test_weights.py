@@ -47,6 +47,14 @@ def test_forms_of_files(wrap: str, state: dict[str, torch.Tensor], tmp_path: Pat
     assert loaded(network(file), wanted)
 
 
+def test_the_home_folder_is_known(
+    state: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    torch.save(state, tmp_path / "weights.pth")
+    assert loaded(network(Path("~/weights.pth")), state)
+
+
 def test_what_was_loaded_is_said(
     state: dict[str, torch.Tensor], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -121,9 +129,39 @@ def test_a_checkpoint_of_grey_images_is_a_start(tmp_path: Path) -> None:
     assert torch.equal(grey.network.model.conv1[0].weight, first.network.model.conv1[0].weight)
 
 
+@pytest.mark.parametrize("activation", ["silu", {"name": "prelu"}])
+def test_a_checkpoint_with_other_activations_is_a_start(
+    activation: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = TransferModule(NAME, freeze="none", activation=activation, **facts(num_outputs=9))
+    with torch.no_grad():
+        for parameter in first.network.model.parameters():
+            parameter.add_(torch.rand_like(parameter))  # as if it had been trained
+    file = checkpoint(first, tmp_path / "best.ckpt")
+    second = TransferModule(NAME, weights=str(file), activation=activation, **facts())
+    theirs, ours = (net.network.model.state_dict() for net in (first, second))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[n], v) for n, v in theirs.items() if not n.startswith("fc."))
+    assert "Unexpected keys" not in caplog.text  # timm's, which does not know them
+
+
+def test_learnable_activations_start_anew_from_an_ordinary_file(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    torch.save(state, tmp_path / "weights.pth")
+    net = network(tmp_path / "weights.pth", activation="prelu")
+    own = {n: v for n, v in net.model.state_dict().items() if n not in state}
+    assert own
+    assert all(bool((v == 0.25).all()) for v in own.values())
+    assert all(torch.equal(net.model.state_dict()[n], v) for n, v in state.items() if not n.startswith("fc."))
+
+
 @pytest.mark.parametrize(
     ("first", "options", "message"),
     [
+        (
+            {"backbone": "test_resnet", "activation": "silu"},
+            {"backbone": "test_resnet"},
+            "was trained with activation: silu, and this model has activation: null; give activation: silu",
+        ),
         (
             {"backbone": "test_resnet"},
             {"backbone": "test_efficientnet"},

@@ -14,7 +14,9 @@ from torch import Tensor
 
 from fulmen.core.errors import ConfigError
 
-_RAW, _COUNT = "current_model_state", "averaged_updates"
+TRAINED = "current_model_state"
+"""Where a checkpoint has the weights as they are trained, if its ``state_dict`` is their average."""
+_COUNT = "averaged_updates"
 
 
 class WeightAverage(Callback):
@@ -148,17 +150,17 @@ class WeightAverage(Callback):
             return
         saved = checkpoint["state_dict"]
         raw = saved if self._raw is None else _replaced(saved, self._raw)
-        checkpoint["state_dict"], checkpoint[_RAW] = _replaced(saved, self._average), raw
+        checkpoint["state_dict"], checkpoint[TRAINED] = _replaced(saved, self._average), raw
         checkpoint[_COUNT] = self.updates
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Goes on from both where ``fit`` is resumed; elsewhere the average is what was loaded."""
-        if trainer.state.fn != TrainerFn.FITTING or _RAW not in checkpoint:
+        if trainer.state.fn != TrainerFn.FITTING or TRAINED not in checkpoint:
             return
         names = _tensors(pl_module)
         self._average = {n: v.detach().clone() for n, v in checkpoint["state_dict"].items() if n in names}
         self.updates = checkpoint[_COUNT]
-        pl_module.load_state_dict(checkpoint[_RAW])
+        pl_module.load_state_dict(checkpoint[TRAINED])
 
 
 def _tensors(module: LightningModule) -> dict[str, Tensor]:

@@ -21,6 +21,8 @@ _EXPECTED = re.compile(r"Expected a ([^\n]+?)(?:\. Got value: ([^\n]*))?$", re.M
 _GIVEN = re.compile(r"Given value: ([^\n]*)")
 _LITERAL = re.compile(r"Literal\[(.*?)\]")
 _ROOMS = {"model": "fulmen.modules", "data": "fulmen.data"}
+_SWITCHES = {"early_stopping", "checkpoint", "ema", "swa"}
+"""Keys that hold the options of one callback, or null."""
 _TYPES = {
     "<class 'int'>": "a whole number",
     "<class 'float'>": "a number",
@@ -54,6 +56,10 @@ def readable(message: str, parser: Any) -> str:
     if found:
         return _unknown_argument(place, owner, found[1])
     found = _NO_CLASS.search(message)
+    if place in _SWITCHES:
+        given = found or _GIVEN.search(message)
+        what = f"{given[1]} is not allowed; " if given else ""
+        return f"{place}: {what}write its options ({{}} for the defaults), or null to switch it off"
     if found:
         return f"{place}.class_path: {_unknown_class(place, found[1])}"
     found = _WRONG_CLASS.search(message)

@@ -28,6 +28,15 @@ class FulmenParser(LightningArgumentParser):
             super().error(message, ex)
         raise ConfigError(readable(message, self)) from ex
 
+    def add_function_arguments(self, *args: Any, linked_targets: object = None, **kwargs: Any) -> list[str]:
+        """Adds a function's arguments, which are linked to nothing.
+
+        jsonargparse (4.49, ``_typehints.py``) hands on the targets of links, which only its method for classes takes,
+        where a further option follows a function's ``class_path``.
+        """
+        added: list[str] = super().add_function_arguments(*args, **kwargs)
+        return added
+
     def parse_args(  # type: ignore[override]  # jsonargparse's own differs from argparse's
         self, args: Any = None, namespace: Any = None, *rest: Any, **kwargs: Any
     ) -> Namespace:

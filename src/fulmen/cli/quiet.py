@@ -23,4 +23,6 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", ".*in eval mode at the start of training.*")
     # short epochs are usual here, and the metrics of an epoch are logged whatever log_every_n_steps is
     warnings.filterwarnings("ignore", ".*is smaller than the logging interval.*")
+    # the size that the summary shows is that of weights in 32 bits, which mixed precision keeps
+    warnings.filterwarnings("ignore", ".*is not supported by the model summary.*")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda r: "💡 Tip" not in r.getMessage())

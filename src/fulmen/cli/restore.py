@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from jsonargparse import Namespace
 
+from fulmen.callbacks.averaging import TRAINED
 from fulmen.cli.invocation import Invocation
 from fulmen.cli.runs import find_checkpoint, load
 from fulmen.core import provenance
@@ -15,6 +17,8 @@ from fulmen.core.errors import CheckpointError
 from fulmen.modules.saving import class_path
 
 _TRAINING_ONLY = {"optimizer", "schedule", "regularizers", "weights", "pretrained"}
+_SHOWN = 300
+"""Characters of a list of weights that are shown."""
 FACTS = ("num_outputs", "input_shape", "class_names", "target_type")
 """What flows from all data to all models; some have more (see ``SupervisedDataModule.extra_facts``)."""
 
@@ -62,6 +66,8 @@ def prepare(config: Namespace, path: Path, evaluate: bool) -> list[str]:
             differences.append(f"  {name}: {value} (the config says {given})")
             if evaluate:
                 arguments[name] = value
+    if not evaluate and TRAINED in checkpoint and not (config.get("ema") or config.get("swa")):
+        differences.append("  ema or swa: it goes on from their average, as this run has neither")
     if not differences:
         return []
     if evaluate:
@@ -84,6 +90,33 @@ def explain(invocation: Invocation) -> None:
     except CheckpointError:
         return
     provenance.compare(saved.get("fulmen", {}).get("components", []), str(path))
+
+
+def explain_misfit(error: Exception, path: Path, differences: list[str]) -> None:
+    """Says it plainly where an error of torch means that a checkpoint is of a model that differs from the config's.
+
+    Args:
+        error: What loading it raised.
+        path: The checkpoint.
+        differences: What :func:`prepare` found.
+
+    Raises:
+        CheckpointError: If that is so.
+    """
+    first, *rest = str(error).splitlines() or [""]
+    if "loading state_dict" in first:
+        details = [f"  {shorten(line, _SHOWN, placeholder=' ...')}" for line in rest[:3]]
+        message = [f"{path}: its weights do not fit this model", *differences, *details]
+    elif first.startswith("loaded state dict"):  # of an optimizer
+        new = f"`--model.weights {path}`" if "backbone" in load(path).get("hyper_parameters", {}) else "without it"
+        message = [
+            f"{path}: its optimizer trained other parameters, or had them in other groups",
+            *differences,
+            f"Resume with the arguments that it was trained with; or instead of --ckpt_path start a new run, {new}",
+        ]
+    else:
+        return
+    raise CheckpointError("\n".join(message)) from error
 
 
 def compare_facts(path: Path, data: Any) -> None:

@@ -26,7 +26,7 @@ from fulmen.cli.quiet import quiet
 from fulmen.cli.summary import summary
 from fulmen.cli.trainer import LoggerName, make_loggers, nearest_name
 from fulmen.core import provenance
-from fulmen.core.errors import CheckpointError, ConfigError, FulmenError
+from fulmen.core.errors import ConfigError, FulmenError
 from fulmen.core.registry import Component
 from fulmen.core.restoring import restoring
 from fulmen.core.spec import check
@@ -278,12 +278,10 @@ class FulmenCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         try:
             super()._run_subcommand(subcommand)
-        except RuntimeError as error:
-            if "loading state_dict" not in str(error):
-                raise
-            details = "\n".join([*self.differences, *str(error).splitlines()[1:4]])
-            message = f"{self.checkpoint_file}: its weights do not fit this model\n{details}"
-            raise CheckpointError(message) from error
+        except (RuntimeError, ValueError) as error:
+            if self.checkpoint_file is not None:
+                restore.explain_misfit(error, self.checkpoint_file, self.differences)
+            raise
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
@@ -311,7 +309,8 @@ class FulmenCLI(LightningCLI):
 
     def _stage_to_score(self) -> str | None:
         if isinstance(self.datamodule, SupervisedDataModule):
-            return next((s for s in ("test", "val") if s in self.datamodule.datasets), None)
+            limits = {"test": self.trainer.limit_test_batches, "val": self.trainer.limit_val_batches}
+            return next((s for s, limit in limits.items() if s in self.datamodule.datasets and limit), None)
         from lightning.pytorch.utilities.model_helpers import is_overridden
 
         has_data = any(is_overridden("test_dataloader", part) for part in (self.datamodule, self.model) if part)

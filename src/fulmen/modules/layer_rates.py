@@ -25,6 +25,34 @@ def check_layer_decay(layer_decay: float, unfreeze: object) -> None:
         raise ConfigError("unfreeze.lr_factor: layer_decay lowers the rates already; give one of them")
 
 
+def check_decays(model: Any, layer_decay: float, unfreezing: Unfreezing) -> None:
+    """Checks that layer-wise decay lowers a rate at all.
+
+    Args:
+        model: A timm model.
+        layer_decay: In (0, 1].
+        unfreezing: What is frozen, and thawed when.
+
+    Raises:
+        ConfigError: If only the last layer is trained, or the rates of all others are given.
+    """
+    if layer_decay == 1:
+        return
+    steps = {name: thaw.step for thaw in unfreezing.thaws for name in thaw.names}
+    below = [name for layer in layers(model)[:-1] for name in layer.parameters]
+    trained = [name for name in below if name in steps or name not in unfreezing.start]
+    if not trained:
+        raise ConfigError(
+            f"layer_decay: {layer_decay} has no effect, as only the last layer is trained; leave it out, or train more "
+            "(`freeze`, `unfreeze`)"
+        )
+    if all(name in steps and steps[name].lr is not None for name in trained):
+        raise ConfigError(
+            f"layer_decay: {layer_decay} has no effect, as the steps of `unfreeze` give all rates; leave out "
+            "layer_decay, or the `lr` of the steps"
+        )
+
+
 def layer_rates(model: Any, lr: float, layer_decay: float, unfreezing: Unfreezing) -> dict[nn.Parameter, LayerRate]:
     """The learning rates of a backbone's parameters, those of the head first; none for what is never trained.
 

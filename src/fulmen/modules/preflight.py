@@ -11,6 +11,7 @@ from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 
 from fulmen.core.batch import Batch
 from fulmen.core.errors import ConfigError, DataError, FulmenError, unknown
+from fulmen.core.spec import build
 from fulmen.data import SupervisedDataModule
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _check_sample(module: SupervisedModule, trainer: Trainer, data: SupervisedDa
             logits = module(inputs)
             module.task.check_logits(logits, name)
             if batch.targets is not None:
-                module.compute_loss(logits, batch.targets)
+                _check_loss(module, logits, batch.targets)
     except FulmenError:
         raise
     except (RuntimeError, ValueError, IndexError, TypeError, UserWarning) as error:
@@ -122,3 +123,22 @@ def _check_sample(module: SupervisedModule, trainer: Trainer, data: SupervisedDa
     finally:
         for part, training in modes.items():
             part.training = training
+
+
+def _check_loss(module: SupervisedModule, logits: torch.Tensor, targets: torch.Tensor) -> None:
+    try:
+        module.compute_loss(logits, targets)
+    except FulmenError:
+        raise
+    except (RuntimeError, ValueError, IndexError, TypeError, UserWarning) as error:
+        task = module.task
+        name = type(task.criterion).__name__
+        hint = f"; give {task.default_loss}, or leave it out"
+        if type(module).compute_loss.__qualname__ != "SupervisedModule.compute_loss":
+            name, hint = f"{type(module).__name__}.compute_loss", ""
+        elif isinstance(task.criterion, type(build("losses", task.default_loss))):
+            hint = ""
+        raise ConfigError(
+            f"loss: {name} cannot take the outputs {tuple(logits.shape)} and targets {tuple(targets.shape)} of a "
+            f"{task.name} task ({error}){hint}"
+        ) from error

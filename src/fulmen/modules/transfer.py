@@ -7,7 +7,7 @@ from torch import nn
 from fulmen.core.spec import ActivationSpec
 from fulmen.modules.base import SupervisedModule
 from fulmen.modules.feature_cache import FeatureCache, FeatureCacheSpec, check_frozen
-from fulmen.modules.layer_rates import check_layer_decay, layer_rates
+from fulmen.modules.layer_rates import check_decays, check_layer_decay, layer_rates
 from fulmen.modules.norm_sync import check_norm_sync
 from fulmen.modules.optimizers import LayerRates
 from fulmen.modules.unfreezing import Unfreezing
@@ -69,6 +69,7 @@ class TransferModule(SupervisedModule):
         self._unfreezing: Unfreezing | None = None
         if unfreeze is not None or layer_decay < 1:
             self._unfreezing = Unfreezing(self.network, unfreeze)
+            check_decays(self.network.model, layer_decay, self._unfreezing)
         self._feature_cache: FeatureCache | None = None
         if feature_cache is not None:
             self._feature_cache = FeatureCache(feature_cache)

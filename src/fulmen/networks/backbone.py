@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_info
-from torch import nn
+from torch import Tensor, nn
 
 from fulmen.core.errors import ConfigError, nearest
 from fulmen.networks.weights import Saved, check_loaded, read_weights
@@ -28,6 +29,7 @@ def create_backbone(
     pretrained: bool = False,
     weights: str | Path | None = None,
     arguments: Mapping[str, Any] | None = None,
+    change: Callable[[Any], None] = lambda model: None,
     **options: Any,
 ) -> Any:
     """A timm model for these images and outputs; its classifier is not that of the weights.
@@ -40,6 +42,8 @@ def create_backbone(
         pretrained: Fetch the weights from the hub.
         weights: A local file instead.
         arguments: Those of the whole network, by name, which a Fulmen checkpoint is compared with.
+        change: Changes the model that timm made. Layers that it puts in and that have weights of their own take them
+            from a file that knows these names, such as the checkpoint of a model that was changed in the same way.
         **options: Further options of the timm model.
 
     Raises:
@@ -52,15 +56,38 @@ def create_backbone(
     options = {"num_classes": num_outputs, "in_chans": input_shape[0], **options}
     if weights is not None:
         saved = read_weights(weights, arguments or {})
-        model = _create(backbone, weights=str(weights), **_overlay(cfg, saved, shape), **options)
+        with _silent(logging.getLogger("timm.models._builder")):  # check_loaded says more
+            model = _create(backbone, weights=str(weights), **_overlay(cfg, saved, shape), **options)
+        started = _change(model, change, saved.tensors)
         new = classifier_names(model)
-        check_loaded(model, saved.tensors, new, str(weights), backbone)
+        check_loaded(model, saved.tensors, {*new, *started}, str(weights), backbone)
         rank_zero_info(f"weights: {weights} is in {backbone}; new: {', '.join(new)}")
         return model
-    if not pretrained:
-        return _create(backbone, **options)
-    with _reachable(backbone, cfg):
-        return _create(backbone, pretrained=True, **options)
+    if pretrained:
+        with _reachable(backbone, cfg):
+            model = _create(backbone, pretrained=True, **options)
+    else:
+        model = _create(backbone, **options)
+    _change(model, change, {})
+    return model
+
+
+@contextmanager
+def _silent(logger: logging.Logger) -> Iterator[None]:
+    was, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = was
+
+
+def _change(model: Any, change: Callable[[Any], None], saved: Mapping[str, Tensor]) -> list[str]:
+    """Changes a model; returns the names of the weights that came with the change, and that the file does not have."""
+    before = set(model.state_dict())
+    change(model)
+    came = [name for name in model.state_dict() if name not in before]
+    model.load_state_dict({name: saved[name] for name in came if name in saved}, strict=False)
+    return [name for name in came if name not in saved]
 
 
 def data_defaults(backbone: str) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from fulmen.core.errors import ConfigError
@@ -70,31 +72,43 @@ class Transfer(nn.Module):
         super().__init__()
         if len(input_shape) != 3:
             raise ConfigError(f"input_shape: a backbone takes images (C, H, W); the data give {tuple(input_shape)}")
-        if freeze == "all" and not (pretrained or weights):
+        for name, share in (("drop_rate", drop_rate), ("drop_path_rate", drop_path_rate)):
+            if not 0 <= share < 1:
+                raise ConfigError(f"{name}: {share} is out of range; allowed: 0 <= {name} < 1")
+        fetched = not is_restoring()  # a checkpoint has the weights
+        random = fetched and not (pretrained or weights)
+        if random and freeze == "all":
             raise ConfigError(f"freeze: 'all' would train a head on random features; {_REAL}")
         options = {"drop_rate": drop_rate, **(backbone_options or {})}
         self.drop_rate = float(options["drop_rate"])
         if drop_path_rate:
             options["drop_path_rate"] = drop_path_rate
-        fetched = not is_restoring()  # a checkpoint has the weights
         self.model = create_backbone(
             backbone,
             input_shape,
             num_outputs,
             pretrained and fetched,
             weights if fetched else None,
-            {"backbone": backbone, "backbone_options": backbone_options},
+            {"backbone": backbone, "backbone_options": backbone_options, "activation": activation},
+            partial(self._exchange, activation),
             **options,
         )
-        self.swap = swap_activations(self.model, activation)
         if gradient_checkpointing:
             checkpoint_gradients(self.model, backbone)
         self._reset_head()
         self.batch_norm = batch_norm
         frozen = frozen_names(self.model, freeze)
-        if not (pretrained or weights) and frozen >= frozen_names(self.model, "all"):
+        if random and frozen >= frozen_names(self.model, "all"):
             raise ConfigError(f"freeze: {freeze!r} would train a head on random features; {_REAL}")
+        if random:
+            rank_zero_info(
+                f"{backbone} starts from random weights{', also where it is frozen' if frozen else ''}; for trained "
+                "ones give `pretrained: true` or `weights: file`"
+            )
         self.set_frozen(frozen)
+
+    def _exchange(self, activation: ActivationSpec, model: nn.Module) -> None:
+        self.swap = swap_activations(model, activation)
 
     def _reset_head(self) -> None:
         """Starts the head as torch starts a linear layer.

@@ -48,7 +48,7 @@ def read_weights(file: str | Path, arguments: Mapping[str, Any]) -> Saved:
     """
     from timm.models import clean_state_dict, load_state_dict
 
-    path = Path(file)
+    path = Path(file).expanduser()
     if not path.is_file():
         raise ConfigError(f"weights: there is no file {str(file)!r} (from {Path.cwd()})")
     try:
@@ -88,9 +88,10 @@ def _of_checkpoint(checkpoint: Mapping[str, Any], arguments: Mapping[str, Any], 
     for name in _SAME_MODEL:
         saved, ours = then.get(name), arguments.get(name)
         if (saved or None) != (ours or None):
+            shown = "null" if saved is None else saved
             raise ConfigError(
-                f"weights: {str(path)!r} was trained with {name}: {saved}, and this model has {name}: {ours}; "
-                f"give {name}: {saved}"
+                f"weights: {str(path)!r} was trained with {name}: {shown}, and this model has {name}: "
+                f"{'null' if ours is None else ours}; give {name}: {shown}"
             )
     shape = then.get("input_shape")
     return Saved(tensors, shape[0] if shape else None)
