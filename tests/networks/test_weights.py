@@ -64,6 +64,12 @@ def test_what_was_loaded_is_said(
     assert f"weights.pth is in {NAME}; new: fc.weight, fc.bias" in caplog.text
 
 
+def test_the_file_s_tensors_are_let_go_of(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    """timm notes what a model was made from, and would keep every weight twice."""
+    torch.save(state, tmp_path / "weights.pth")
+    assert "state_dict" not in network(tmp_path / "weights.pth").model.pretrained_cfg
+
+
 @pytest.mark.parametrize("name", ["layer2.0.conv1.weight", "layer1.0.bn1.running_mean", "bn1.bias"])
 def test_one_weight_that_is_missing_is_named(name: str, state: dict[str, torch.Tensor], tmp_path: Path) -> None:
     torch.save({n: v for n, v in state.items() if n != name}, tmp_path / "weights.pth")

@@ -58,6 +58,7 @@ def create_backbone(
         saved = read_weights(weights, arguments or {})
         with _silent(logging.getLogger("timm.models._builder")):  # check_loaded says more
             model = _create(backbone, weights=str(weights), **_overlay(cfg, saved, shape), **options)
+        model.pretrained_cfg.pop("state_dict")  # timm keeps what it was told, here all weights a second time
         started = _change(model, change, saved.tensors)
         new = classifier_names(model)
         check_loaded(model, saved.tensors, {*new, *started}, str(weights), backbone)
