@@ -61,6 +61,25 @@ def _whole_dataloader() -> Iterator[None]:
                 delattr(cls, f"__old{method}")
 
 
+_RANKS = ("LOCAL_RANK", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE")
+
+
+@pytest.fixture(autouse=True)
+def _no_rank() -> Iterator[None]:
+    """Takes back what DDP of one process leaves in the environment: a command that is started later takes itself for
+    one of several processes, and waits for the others.
+
+    ``lightning/pytorch/strategies/launchers/subprocess_script.py`` of 2.6.6: ``_call_children_scripts`` sets them.
+    """
+    before = {name: os.environ.get(name) for name in _RANKS}
+    yield
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
 Cli = Callable[..., Result]
 
 
