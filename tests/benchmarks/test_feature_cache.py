@@ -52,6 +52,13 @@ pytestmark = [
 
 
 @pytest.fixture(autouse=True)
+def _asked_for(request: pytest.FixtureRequest) -> None:
+    """These take minutes, and a quiet machine: they run when benchmarks are asked for."""
+    if request.config.getoption("--benchmark-skip"):
+        pytest.skip("Skipping benchmark (--benchmark-skip active).")
+
+
+@pytest.fixture(autouse=True)
 def _one_thread(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("PL_GLOBAL_SEED", "0")
     before = torch.get_num_threads()
