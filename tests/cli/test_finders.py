@@ -127,6 +127,7 @@ def test_two_processes_find_together(write_config: Write, tmp_path: Path) -> Non
         capture_output=True,
         text=True,
         check=False,
+        timeout=240,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
