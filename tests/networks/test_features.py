@@ -15,7 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from fulmen.core.errors import ConfigError
 from fulmen.networks import Transfer
-from fulmen.networks.features import classifier_inputs, classify, folded, mode_kept
+from fulmen.networks.features import classifier_inputs, classify, folded
 
 
 @pytest.fixture(autouse=True)
@@ -170,14 +170,6 @@ def test_transfer_takes_features(weights: Path) -> None:
         net.eval()
         torch.testing.assert_close(net(features), net(images))
         assert not torch.equal(net(images), expected)  # dropout was on
-
-
-def test_modes_are_kept() -> None:
-    module = nn.Sequential(nn.Dropout(), nn.Linear(2, 2))
-    module[0].eval()
-    with mode_kept(module):
-        module.train()
-    assert [m.training for m in module.modules()] == [True, False, True]
 
 
 def test_frozen_layers_keep_nothing_for_the_backward_pass(weights: Path) -> None:

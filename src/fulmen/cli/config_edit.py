@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,9 +102,8 @@ def set_value(text: str, keys: Sequence[str], value: str, names: dict[str, str])
     'a: {lr: 2.0}  # why\n'
     """
     edited = _edit(text, keys, value, names)
-    wanted = copy.deepcopy(yaml.safe_load(text))
     try:
-        done = yaml.safe_load(edited) == _with(wanted, keys, yaml.safe_load(value), names)
+        done = yaml.safe_load(edited) == _with(yaml.safe_load(text), keys, yaml.safe_load(value), names)
     except (yaml.YAMLError, TypeError):
         done = False
     if not done:

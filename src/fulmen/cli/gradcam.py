@@ -58,8 +58,7 @@ def caption(mistake: Mistake, with_loss: bool) -> list[tuple[str, str]]:
         mistake: A sample, wrong or not.
         with_loss: Whether the loss is told as well.
     """
-    sure = "" if mistake.probability is None else f" ({mistake.probability:.0%})"
-    verdict = f"{mistake.prediction}{sure}" + ("" if mistake.wrong is False else f", is {mistake.target}")
+    verdict = mistake.answer + ("" if mistake.wrong is False else f", is {mistake.target}")
     loss = [(f"loss {mistake.loss:.3g}", QUIET)] if with_loss else []
     return [(verdict, WRONG if mistake.wrong else "black"), *loss, (str(mistake.sample), QUIET)]
 

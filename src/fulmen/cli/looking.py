@@ -24,13 +24,11 @@ class Maps:
     """Grad-CAM of some samples, to be shown.
 
     Attributes:
-        batch: The samples as the data give them.
         pictures: ``(N, C, H, W)``, floats in [0, 1].
         overlays: ``(N, 3, h, w)``, floats in [0, 1].
         layer: Where the maps come from.
     """
 
-    batch: Any
     pictures: Tensor
     overlays: Tensor
     layer: str
@@ -75,7 +73,7 @@ def look(
     classes = None if label is None else torch.full((len(rows),), names.index(label))
     found = grad_cam(model, moved.inputs, classes, layer)
     shown = pictures(batch.inputs)
-    return Maps(batch, shown, _lit(shown, found.maps.cpu()), found.layer)
+    return Maps(shown, _lit(shown, found.maps.cpu()), found.layer)
 
 
 def pictures(inputs: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from fulmen.cli import restore, runs
 from fulmen.cli.invocation import Invocation
 from fulmen.cli.quiet import quiet
 from fulmen.cli.run import FulmenCLI
-from fulmen.core.errors import CheckpointError, ConfigError, FulmenError
+from fulmen.core.errors import ConfigError, FulmenError
 from fulmen.data import SupervisedDataModule
 from fulmen.modules import SupervisedModule
 
@@ -87,11 +87,11 @@ def make_trained(command: str, arguments: list[str]) -> tuple[SupervisedModule, 
     data.prepare_data()
     data.setup("validate")
     if made.checkpoint_file is not None:
-        _load(model, data, made.checkpoint_file)
+        _load(model, data, made.checkpoint_file, made.differences)
     return model.to(_device(made.options)).eval(), data
 
 
-def _load(model: SupervisedModule, data: LightningDataModule, path: Path) -> None:
+def _load(model: SupervisedModule, data: LightningDataModule, path: Path, differences: list[str]) -> None:
     """Loads weights, and what the data learned, as a trainer does."""
     checkpoint = runs.load(path)
     state = checkpoint.get(type(data).__qualname__)
@@ -101,8 +101,8 @@ def _load(model: SupervisedModule, data: LightningDataModule, path: Path) -> Non
     try:
         model.load_state_dict(checkpoint["state_dict"], strict=model.strict_loading)
     except RuntimeError as error:
-        details = "\n".join(str(error).splitlines()[1:4])
-        raise CheckpointError(f"{path}: its weights do not fit this model\n{details}") from error
+        restore.explain_misfit(error, path, differences)
+        raise
 
 
 def _device(options: dict[str, Any]) -> Any:

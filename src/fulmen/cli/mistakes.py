@@ -57,10 +57,9 @@ def table(found: Mistakes, excerpts: list[str]) -> str:
     head = ["loss", "prediction", "target", "sample", *(["text"] if excerpts else [])]
     rows = []
     for i, mistake in enumerate(found.worst):
-        sure = "" if mistake.probability is None else f" ({mistake.probability:.0%})"
         right = ", right" if mistake.wrong is False else ""
         rows.append(
-            [f"{mistake.loss:.3g}", f"{mistake.prediction}{sure}{right}", mistake.target, str(mistake.sample)]
+            [f"{mistake.loss:.3g}", f"{mistake.answer}{right}", mistake.target, str(mistake.sample)]
             + ([excerpts[i]] if excerpts else [])
         )
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]

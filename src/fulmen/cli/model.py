@@ -153,19 +153,15 @@ def _since(found: Mapping[int, int], whole: int, yes: str, no: str) -> str:
 
 
 def _training(model: SupervisedModule) -> dict[str, str | None]:
-    if type(model).configure_optimizers is not _supervised().configure_optimizers:
+    from fulmen.modules import SupervisedModule
+
+    if type(model).configure_optimizers is not SupervisedModule.configure_optimizers:
         return {"optimizer": f"{type(model).__name__}'s own"}
     schedule = model.hparams.get("schedule")
     return {
         "optimizer": _name("optimizers", model.hparams["optimizer"]),
         "schedule": None if schedule is None else f"{_name('schedules', schedule)}, which changes all rates alike",
     }
-
-
-def _supervised() -> type[SupervisedModule]:
-    from fulmen.modules import SupervisedModule
-
-    return SupervisedModule
 
 
 def _name(kind: str, spec: Any) -> str:

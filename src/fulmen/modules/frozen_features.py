@@ -14,7 +14,8 @@ from torch import Tensor
 from fulmen.core.errors import ConfigError
 from fulmen.core.spec import at
 from fulmen.data.features import FeatureRows
-from fulmen.networks.features import classifier_inputs, folded, mode_kept
+from fulmen.networks.features import classifier_inputs, folded
+from fulmen.nn.modes import mode_kept
 
 Forward = Callable[[Tensor], Tensor]
 

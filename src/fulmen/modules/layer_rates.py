@@ -38,7 +38,7 @@ def check_decays(model: Any, layer_decay: float, unfreezing: Unfreezing) -> None
     """
     if layer_decay == 1:
         return
-    steps = {name: thaw.step for thaw in unfreezing.thaws for name in thaw.names}
+    steps = unfreezing.steps()
     below = [name for layer in layers(model)[:-1] for name in layer.parameters]
     trained = [name for name in below if name in steps or name not in unfreezing.start]
     if not trained:
@@ -71,10 +71,9 @@ def layer_rates(model: Any, lr: float, layer_decay: float, unfreezing: Unfreezin
     """
     if not isinstance(lr, int | float):
         raise ConfigError(f"lr: {lr!r} is no rate that layers could have shares of; give one, such as 1.0e-3")
-    steps = {name: thaw.step for thaw in unfreezing.thaws for name in thaw.names}
-    stage_of = _owners(stages(model))
-    fine = _owners(layers(model))
-    depth = len(layers(model))
+    steps = unfreezing.steps()
+    finest = layers(model)
+    stage_of, fine, depth = _owners(stages(model)), _owners(finest), len(finest)
     found: dict[nn.Parameter, LayerRate] = {}
     for name, parameter in sorted(model.named_parameters(), key=lambda item: -fine[item[0]][0]):
         step = steps.get(name, Step(0, 0))

@@ -13,6 +13,7 @@ from fulmen.core.batch import Batch
 from fulmen.core.errors import ConfigError, DataError, FulmenError, unknown
 from fulmen.core.spec import build
 from fulmen.data import SupervisedDataModule
+from fulmen.nn.modes import mode_kept
 
 if TYPE_CHECKING:
     from fulmen.modules.base import SupervisedModule
@@ -104,11 +105,10 @@ def _check_sample(module: SupervisedModule, trainer: Trainer, data: SupervisedDa
     batch: Any = dataset.__getitems__(list(range(min(2, len(dataset)))))
     batch = Batch.of(trainer.strategy.batch_to_device(batch, module.device))  # normalized as well
     name = type(module.network).__name__
-    modes = {part: part.training for part in module.modules()}  # some parts may rest in evaluation mode
-    module.eval()
     try:
-        with torch.no_grad(), trainer.precision_plugin.forward_context(), warnings.catch_warnings():
+        with mode_kept(module), torch.no_grad(), trainer.precision_plugin.forward_context(), warnings.catch_warnings():
             warnings.filterwarnings("error", "Using a target size")  # torch would broadcast, and learn nonsense
+            module.eval()
             inputs = trainer.precision_plugin.convert_input(batch.inputs)
             logits = module(inputs)
             module.task.check_logits(logits, name)
@@ -120,9 +120,6 @@ def _check_sample(module: SupervisedModule, trainer: Trainer, data: SupervisedDa
         raise ConfigError(
             f"model: {name} or its loss cannot take samples of shape {tuple(batch.inputs.shape[1:])}: {error}"
         ) from error
-    finally:
-        for part, training in modes.items():
-            part.training = training
 
 
 def _check_loss(module: SupervisedModule, logits: torch.Tensor, targets: torch.Tensor) -> None:

@@ -10,9 +10,10 @@ from typing import NamedTuple
 from torch import nn
 
 from fulmen.modules.base import SupervisedModule
-from fulmen.modules.optimizers import make_optimizer
+from fulmen.modules.optimizers import LayerRates, make_optimizer
 from fulmen.networks import Transfer
 from fulmen.networks.freezing import places, stages, statistics
+from fulmen.nn.modes import mode_kept
 
 
 class Part(NamedTuple):
@@ -51,12 +52,13 @@ def training_plan(module: SupervisedModule) -> list[Part]:
     [('hidden', ('hidden',), 40, {0: 40}), ('head', ('head',), 27, {0: 27})]
     """
     rates = _rates(module)
-    epochs = {rate.epoch for rate in module.layer_rates(1.0).values()}
+    plan = module.layer_rates(1.0)
+    epochs = {rate.epoch for rate in plan.values()}
     trained: dict[nn.Parameter, int] = {}
     moving: dict[nn.Module, int] = {}
     with _as_it_was(module):
         for epoch in sorted({0, *epochs}):
-            _enter(module, epoch)
+            _enter(module, plan, epoch)
             for p in module.parameters():
                 if p.requires_grad:
                     trained.setdefault(p, epoch)
@@ -77,9 +79,8 @@ def training_plan(module: SupervisedModule) -> list[Part]:
     ]
 
 
-def _enter(module: SupervisedModule, epoch: int) -> None:
+def _enter(module: SupervisedModule, plan: LayerRates, epoch: int) -> None:
     """Brings the network to where it is in an epoch."""
-    plan = module.layer_rates(1.0)
     network = module.network
     if plan and isinstance(network, Transfer):
         later = {n for n, p in network.model.named_parameters() if p not in plan or plan[p].epoch > epoch}
@@ -90,14 +91,12 @@ def _enter(module: SupervisedModule, epoch: int) -> None:
 @contextmanager
 def _as_it_was(module: nn.Module) -> Iterator[None]:
     flags = [(p, p.requires_grad) for p in module.parameters()]
-    modes = [(part, part.training) for part in module.modules()]
     try:
-        yield
+        with mode_kept(module):
+            yield
     finally:
         for p, flag in flags:
             p.requires_grad_(flag)
-        for part, mode in modes:
-            part.training = mode
 
 
 def _rates(module: SupervisedModule) -> dict[nn.Parameter, float]:

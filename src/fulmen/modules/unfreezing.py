@@ -163,6 +163,10 @@ class Unfreezing:
             self.thaws.append(Thaw(step, new))
             thawed |= new
 
+    def steps(self) -> dict[str, Step]:
+        """Names of the parameters that thaw -> the step that thaws them."""
+        return {name: thaw.step for thaw in self.thaws for name in thaw.names}
+
     def frozen_at(self, epoch: int) -> frozenset[str]:
         """The names of the parameters that are frozen in an epoch."""
         return self.start.difference(*(thaw.names for thaw in self.thaws if thaw.step.epoch <= epoch))

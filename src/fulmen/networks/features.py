@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -62,17 +60,6 @@ def classify(model: Any, features: Tensor, drop_rate: float = 0.0, training: boo
     if isinstance(head, nn.Conv2d):
         features = features[:, :, None, None]
     return head(features).flatten(1)  # type: ignore[no-any-return]
-
-
-@contextmanager
-def mode_kept(module: nn.Module) -> Iterator[None]:
-    """Gives each part of a module its mode back; parts may rest in evaluation mode while others train."""
-    modes = [(part, part.training) for part in module.modules()]
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
 
 
 def folded(model: nn.Module, x: Tensor) -> nn.Module:

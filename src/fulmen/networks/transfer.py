@@ -15,9 +15,10 @@ from fulmen.core.restoring import is_restoring
 from fulmen.core.spec import ActivationSpec
 from fulmen.networks.activation_swap import swap_activations
 from fulmen.networks.backbone import classifier, create_backbone
-from fulmen.networks.features import classifier_inputs, classify, mode_kept
+from fulmen.networks.features import classifier_inputs, classify
 from fulmen.networks.freezing import BatchNormPolicy, Freeze, frozen_names, rest
 from fulmen.networks.gradient_checkpointing import checkpoint_gradients
+from fulmen.nn.modes import mode_kept
 
 _REAL = "give `pretrained: true` or `weights: file`, or train everything with `freeze: none`"
 

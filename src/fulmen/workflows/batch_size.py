@@ -18,7 +18,7 @@ from fulmen.core.batch import Batch
 from fulmen.core.errors import ConfigError
 from fulmen.data.image_cache import free_memory
 from fulmen.workflows.memory import next_exceeds, peak_memory
-from fulmen.workflows.trial import run_trial
+from fulmen.workflows.trial import run_trial, train_for
 
 _WARM_UP = 2
 """Steps that are not timed: workers start, kernels are chosen, caches fill."""
@@ -181,9 +181,7 @@ class _StopWatch(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Makes the training long enough, without schedules: what they watch may be missing."""
-        trainer.strategy.lr_scheduler_configs = []
-        trainer.fit_loop.max_epochs = -1
-        trainer.fit_loop.epoch_loop.max_steps = _WARM_UP + self.steps
+        train_for(trainer, _WARM_UP + self.steps)
         self._processes = trainer.world_size
         if pl_module.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(pl_module.device)

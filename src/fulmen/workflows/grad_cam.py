@@ -13,6 +13,7 @@ from torch.nn import functional
 from fulmen.core.errors import ConfigError
 from fulmen.modules import SupervisedModule
 from fulmen.networks import Transfer
+from fulmen.nn.modes import mode_kept
 from fulmen.workflows.activation_maps import Place, capture, places, to_map
 
 
@@ -153,16 +154,13 @@ def _scores(logits: Tensor, classes: Tensor, binary: bool) -> Tensor:
 @contextmanager
 def _as_evaluated(network: nn.Module) -> Iterator[None]:
     """Evaluation mode, without gradient checkpointing, which would run layers twice; all as before afterwards."""
-    modes = {module: module.training for module in network.modules()}
     checkpointed = [m for m in network.modules() if getattr(m, "grad_checkpointing", False) is True]
-    network.eval()
     for module in checkpointed:
         module.grad_checkpointing = False  # type: ignore[assignment]
     try:
-        with torch.enable_grad():
+        with mode_kept(network), torch.enable_grad():
+            network.eval()
             yield
     finally:
-        for module, training in modes.items():
-            module.training = training
         for module in checkpointed:
             module.grad_checkpointing = True  # type: ignore[assignment]

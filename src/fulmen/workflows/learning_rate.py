@@ -14,7 +14,7 @@ from lightning.pytorch import Callback, LightningDataModule, LightningModule, Tr
 from numpy.typing import NDArray
 
 from fulmen.core.errors import ConfigError
-from fulmen.workflows.trial import run_trial
+from fulmen.workflows.trial import run_trial, train_for
 
 _MEMORY = 0.9
 """How much of its past the running mean keeps a step, by which a sweep is stopped."""
@@ -158,9 +158,7 @@ class _Sweep(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Lets the schedules rest, and makes the training as long as the sweep."""
-        trainer.strategy.lr_scheduler_configs = []
-        trainer.fit_loop.max_epochs = -1
-        trainer.fit_loop.epoch_loop.max_steps = len(self.rates)
+        train_for(trainer, len(self.rates))
         self._ratios = _ratios(trainer.optimizers[0])
         _show_first_epoch(trainer, pl_module)
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from fulmen.core.batch import Batch
 from fulmen.core.errors import ConfigError, unknown
 from fulmen.data import SupervisedDataModule
 from fulmen.modules import SupervisedModule
+from fulmen.nn.modes import mode_kept
 from fulmen.tasks import Task
 
 
@@ -38,6 +38,15 @@ class Mistake:
     probability: float | None
     loss: float
     wrong: bool | None
+
+    @property
+    def answer(self) -> str:
+        """The prediction, and how sure the model is of it.
+
+        >>> Mistake(0, "a.png", "ants", "bees", 0.734, 1.3, True).answer
+        'bees (73%)'
+        """
+        return self.prediction if self.probability is None else f"{self.prediction} ({self.probability:.0%})"
 
 
 @dataclass(frozen=True)
@@ -79,22 +88,16 @@ def worst_mistakes(
         raise ConfigError(f"samples: {samples} is out of range; allowed: at least 1")
     split = chosen_split(data, split)
     dataset: Any = data.datasets[split]
-    loader: DataLoader[Any] = DataLoader(
-        dataset, data.eval_batch_size, num_workers=data.num_workers, collate_fn=_as_it_is
-    )
     losses: list[Tensor] = []
     wrong: list[Tensor] = []
-    mode = module.training
-    module.eval()
-    try:
-        for batch in loader:
+    with mode_kept(module):
+        module.eval()
+        for batch in data.in_order(dataset, range(len(dataset)), data.eval_batch_size):
             logits, targets = predict(module, data, batch)
             losses.append(sample_losses(module.task, logits, targets).cpu())
             wrong.append(_are_wrong(module.task, logits, targets).cpu())
         all_losses = torch.cat(losses)
         worst = judge(module, data, split, _highest(all_losses, samples))
-    finally:
-        module.train(mode)
     count = None if module.task.name == "regression" else int(torch.cat(wrong).sum())
     return Mistakes(split, len(all_losses), count, float(all_losses.mean()), worst)
 
@@ -190,7 +193,3 @@ def said(task: Task, value: Tensor) -> str:
     if task.name == "multilabel":
         return ";".join(name for name, on in zip(names, value.flatten().tolist(), strict=True) if on) or "none"
     return names[int(value)]
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch

@@ -53,6 +53,18 @@ def run_trial(
         trainer.fit(module, datamodule=data)
 
 
+def train_for(trainer: Trainer, steps: int) -> None:
+    """Makes a training that begins as long as a number of steps, whatever its epochs, and lets its schedules rest.
+
+    Args:
+        trainer: About to fit.
+        steps: Optimizer steps.
+    """
+    trainer.strategy.lr_scheduler_configs = []
+    trainer.fit_loop.max_epochs = -1
+    trainer.fit_loop.epoch_loop.max_steps = steps
+
+
 @contextmanager
 def silence() -> Iterator[None]:
     """Keeps Lightning from telling what devices there are, and why it stopped."""
