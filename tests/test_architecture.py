@@ -11,7 +11,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "fulmen"
 FLOORS = [
     {"core"},
     {"nn", "augment"},
-    {"networks"},
+    {"networks", "evaluation"},
     {"callbacks", "tasks", "data"},
     {"modules"},
     {"testing", "workflows"},

@@ -2,9 +2,21 @@
 
 from fulmen.callbacks.defaults import Checkpoint, EarlyStopping
 from fulmen.callbacks.ema import EMA
+from fulmen.callbacks.history import History
 from fulmen.callbacks.predictions import PredictionWriter
 from fulmen.callbacks.progress import ProgressBar
+from fulmen.callbacks.recording import PredictionRecorder
 from fulmen.callbacks.split import SplitWriter
 from fulmen.callbacks.swa import SWA
 
-__all__ = ["EMA", "SWA", "Checkpoint", "EarlyStopping", "PredictionWriter", "ProgressBar", "SplitWriter"]
+__all__ = [
+    "EMA",
+    "SWA",
+    "Checkpoint",
+    "EarlyStopping",
+    "History",
+    "PredictionRecorder",
+    "PredictionWriter",
+    "ProgressBar",
+    "SplitWriter",
+]

@@ -38,7 +38,7 @@ class EarlyStopping(callbacks.EarlyStopping):
 
 @final
 class Checkpoint(callbacks.ModelCheckpoint):
-    """Saves the best model as ``best.ckpt`` and the newest as ``last.ckpt``.
+    """Saves the best model as ``best.ckpt``, or several of the best, and the newest as ``last.ckpt``.
 
     The best is written whenever it is a new one, the newest at the end of an epoch. Epochs that take less than a second
     (of a head on cached features, say) would spend most of their time writing: of these, the newest is written once a
@@ -47,9 +47,11 @@ class Checkpoint(callbacks.ModelCheckpoint):
     Args:
         monitor: Logged name that says which is best; ``None`` keeps the newest only.
         mode: Whether less (``min``) or more (``max``) is better.
-        save_top_k: How many of the best are kept; -1 keeps all.
+        save_top_k: How many of the best are kept; -1 keeps all. Several are named after epoch and metric,
+            ``epoch_03-val_loss_0.1234.ckpt``; ``--ckpt_path best`` finds the best of them.
         save_last: Whether the newest is kept as well, to resume from.
-        filename: Name of the best, in Lightning's pattern (``{epoch}-{val/loss:.3f}``).
+        filename: Name of the best, in Lightning's pattern (``epoch_{epoch}-loss_{val/loss:.3f}``); ``None``: ``best``,
+            or as said above.
         **kwargs: Arguments of Lightning's ``ModelCheckpoint``.
     """
 
@@ -59,11 +61,15 @@ class Checkpoint(callbacks.ModelCheckpoint):
         mode: Literal["min", "max"] = "min",
         save_top_k: int = 1,
         save_last: bool = True,
-        filename: str = "best",
+        filename: str | None = None,
         **kwargs: Any,
     ) -> None:
         if monitor is not None and monitor.startswith("train/"):
             kwargs["save_on_train_epoch_end"] = True
+        if filename is None:
+            filename = "best" if save_top_k in (0, 1) or monitor is None else _telling(monitor)
+        if "/" in filename:  # Lightning would write `val/loss=0.12`: a file in a folder
+            kwargs["auto_insert_metric_name"] = False
         self._written: float | None = None
         self._seldom = False
         super().__init__(
@@ -106,6 +112,15 @@ class Checkpoint(callbacks.ModelCheckpoint):
                 return
         super()._save_last_checkpoint(trainer, monitor_candidates)
         self._written = time.monotonic()
+
+
+def _telling(monitor: str) -> str:
+    """A file name that tells epoch and metric.
+
+    >>> _telling("val/loss")
+    'epoch_{epoch:02d}-val_loss_{val/loss:.4f}'
+    """
+    return f"epoch_{{epoch:02d}}-{monitor.replace('/', '_')}_{{{monitor}:.4f}}"
 
 
 def _more_follows(trainer: Trainer) -> bool:

@@ -78,7 +78,7 @@ def make_trained(command: str, arguments: list[str]) -> tuple[SupervisedModule, 
     Raises:
         FulmenError: For a mistake in the config or the command, or if the checkpoint does not fit.
     """
-    made = make(command, Invocation.read("validate", arguments))
+    made = make(command, Invocation.read("validate", with_config_of_run(arguments)))
     model, data = made.model, made.datamodule
     if not isinstance(model, SupervisedModule):
         raise ConfigError(f"model: {type(model).__name__} is no SupervisedModule, whose task this command asks")
@@ -89,6 +89,25 @@ def make_trained(command: str, arguments: list[str]) -> tuple[SupervisedModule, 
     if made.checkpoint_file is not None:
         _load(model, data, made.checkpoint_file, made.differences)
     return model.to(_device(made.options)).eval(), data
+
+
+def with_config_of_run(arguments: list[str]) -> list[str]:
+    """A command line with the config of the run that its ``--ckpt_path`` lies in, where it names no config.
+
+    >>> with_config_of_run(["--config", "x.yaml", "--ckpt_path", "best"])
+    ['--config', 'x.yaml', '--ckpt_path', 'best']
+    """
+    invocation = Invocation.read("validate", arguments)
+    which = invocation.option("--ckpt_path")
+    if invocation.configs or which is None or which in ("best", "last"):
+        return arguments
+    path = Path(which)
+    config = (path if path.is_dir() else path.parent.parent) / "config.yaml"
+    if not config.is_file():
+        raise ConfigError(
+            f"ckpt_path: {which!r} lies in no run's folder, which would have its config; give --config FILE"
+        )
+    return ["--config", str(config), *arguments]
 
 
 def _load(model: SupervisedModule, data: LightningDataModule, path: Path, differences: list[str]) -> None:

@@ -47,6 +47,14 @@ COMMANDS = {
     "find-batch-size": Command(
         "find the batch size that trains fastest; print, plot and write it", "fulmen.cli.find_batch_size:run"
     ),
+    "cross_validate": Command(
+        "train and score on folds; out-of-fold predictions, metrics with intervals", "fulmen.cli.cross_validate:run"
+    ),
+    "tune": Command("search hyperparameters; a table, plots and the best config", "fulmen.cli.tune:run"),
+    "report": Command("write a page on how good a trained model is, and where it fails", "fulmen.cli.report:run"),
+    "compare": Command("rank runs, test their differences, and choose one", "fulmen.cli.compare:run"),
+    "export": Command("write a trained model for use elsewhere: onnx, torch, safetensors", "fulmen.cli.export:run"),
+    "card": Command("write a model card from a run", "fulmen.cli.card:run"),
     "gradcam": Command("show where in images a trained model looks", "fulmen.cli.gradcam:run"),
     "mistakes": Command("show the samples that a trained model is most wrong about", "fulmen.cli.mistakes:run"),
     "plugins": Command("list, describe, check and make plugins; a schema for editors", "fulmen.cli.plugins:run"),

@@ -25,4 +25,10 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", ".*is smaller than the logging interval.*")
     # the size that the summary shows is that of weights in 32 bits, which mixed precision keeps
     warnings.filterwarnings("ignore", ".*is not supported by the model summary.*")
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda r: "💡 Tip" not in r.getMessage())
+    # a run that another command starts finds its folder made, with what it prints in it
+    warnings.filterwarnings("ignore", "Experiment logs directory .* exists and is not empty.*")
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_tip)
+
+
+def _is_no_tip(record: logging.LogRecord) -> bool:
+    return "💡 Tip" not in record.getMessage()

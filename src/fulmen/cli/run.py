@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import time
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 from jsonargparse import Namespace
@@ -15,14 +17,25 @@ from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
 from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities import rank_zero_only
 
-from fulmen.callbacks import EMA, SWA, Checkpoint, EarlyStopping, PredictionWriter, ProgressBar, SplitWriter
-from fulmen.cli import restore, runs
+from fulmen.callbacks import (
+    EMA,
+    SWA,
+    Checkpoint,
+    EarlyStopping,
+    History,
+    PredictionRecorder,
+    PredictionWriter,
+    ProgressBar,
+    SplitWriter,
+)
+from fulmen.cli import record, restore, runs
 from fulmen.cli.check import CheckBeforeFit, before_fit
 from fulmen.cli.data import resolve, take_defaults
 from fulmen.cli.invocation import Invocation
 from fulmen.cli.messages import argument_names, first_cause
 from fulmen.cli.parser import FulmenParser
 from fulmen.cli.quiet import quiet
+from fulmen.cli.stored import checkpoint_facts
 from fulmen.cli.summary import summary
 from fulmen.cli.trainer import LoggerName, make_loggers, nearest_name
 from fulmen.core import provenance
@@ -34,6 +47,7 @@ from fulmen.data import SupervisedDataModule
 from fulmen.modules import SupervisedModule
 from fulmen.modules.saving import class_path
 
+ScoredSplit = Literal["val", "test"]
 _SKIP = {"model", "train_dataloaders", "val_dataloaders", "dataloaders", "datamodule"}
 
 
@@ -51,7 +65,8 @@ def run(command: str, arguments: list[str]) -> None:
     quiet()
     sys.argv = [sys.argv[0], command, *invocation.arguments]  # what DDP starts its other processes with
     try:
-        FulmenCLI(invocation)
+        into = os.environ.get(runs.INTO)
+        FulmenCLI(invocation, Path(into) if into and command == "fit" else None)
     except MisconfigurationException as error:
         raise ConfigError(str(error)) from error
     except FulmenError:
@@ -64,10 +79,15 @@ class FulmenCLI(LightningCLI):
 
     Args:
         invocation: The command line.
+        folder: Where `fit` writes its run; ``None``: a new folder of the config's runs.
     """
 
-    def __init__(self, invocation: Invocation) -> None:
+    def __init__(self, invocation: Invocation, folder: Path | None = None) -> None:
         self.invocation = invocation
+        self.given_folder = folder
+        self.history = History()
+        self.recorder = PredictionRecorder()
+        self.run_recorder: record.RunRecorder | None = None
         self.run_folder: Path | None = None
         self.checkpoint_file: Path | None = None
         self.differences: list[str] = []
@@ -119,6 +139,12 @@ class FulmenCLI(LightningCLI):
             help="Where metrics are written; auto: CSV, and TensorBoard where it is installed; null: nowhere.",
         )
         parser.add_argument("--test_after_fit", type=bool, default=True, help="Score the best model when fit ends.")
+        parser.add_argument(
+            "--keep_predictions",
+            type=list[ScoredSplit],
+            default=[],
+            help="Splits whose predictions of the best model fit writes into the run's folder: val, test.",
+        )
         parser.add_argument(
             "--check",
             type=CheckBeforeFit,
@@ -179,6 +205,10 @@ class FulmenCLI(LightningCLI):
         """Finds the checkpoint, takes the model's arguments from it to evaluate, and the data's from the model."""
         self._find_checkpoint()
         config = self._section
+        if self.invocation.command == "fit":
+            for path, parsed in self.invocation.configs.items():
+                for note in record.notes_on_refitting(Path(path), parsed, self.invocation.arguments):
+                    _print(f"note: {note}")
         if config.data is not None:
             take_defaults(config.data, config.model.class_path, config.model.get("init_args") or {})
 
@@ -244,7 +274,7 @@ class FulmenCLI(LightningCLI):
 
     def _open_run(self, made: Namespace, kwargs: dict[str, Any], callbacks: list[pl.Callback]) -> None:
         config = self._section
-        self.run_folder = runs.new_run(self._root, self.invocation.name)
+        self.run_folder = self.given_folder or runs.new_run(self._root, self.invocation.name)
         kwargs["default_root_dir"] = str(self.run_folder)
         if config.trainer.logger is None:
             kwargs["logger"] = make_loggers(config.logger, self.run_folder)
@@ -255,7 +285,10 @@ class FulmenCLI(LightningCLI):
         else:
             made.checkpoint.dirpath = str((self.run_folder / runs.CHECKPOINTS).resolve())
         callbacks += [c for c in (made.early_stopping, made.checkpoint) if c is not None]
-        callbacks.append(SplitWriter(self.run_folder / "split.csv"))
+        self.run_recorder = record.RunRecorder(
+            self.run_folder, self.invocation, config.provenance or [], config.seed_everything
+        )
+        callbacks += [self.history, SplitWriter(self.run_folder / record.SPLIT), self.run_recorder]
 
     def _output(self) -> Path:
         if self._section.output:
@@ -302,10 +335,52 @@ class FulmenCLI(LightningCLI):
         best, last = (getattr(checkpoint, f"{which}_model_path", "") or None for which in ("best", "last"))
         stage = self._stage_to_score() if self._section.test_after_fit else None
         scores: dict[str, float] = {}
+        began = time.monotonic()
         if stage is not None:
-            score = trainer.test if stage == "test" else trainer.validate
-            scores = dict(score(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)[0])
+            scores = self._score(stage, best)
+        seconds = time.monotonic() - began
+        for split in self._section.keep_predictions:
+            self._keep_predictions(split, best or last)
+        if self.run_recorder is not None:
+            tested = stage == "test" or "test" in self._section.keep_predictions
+            self._write_record(self.run_recorder, best, last, scores=scores, test_seconds=seconds, tested=tested)
         self._report(stage, scores, {"best": best, "last": last, "logs": self.run_folder})
+
+    def _score(self, stage: str, checkpoint: str | None) -> dict[str, float]:
+        trainer, keep = self.trainer, stage in self._section.keep_predictions
+        trainer.callbacks += [self.recorder] if keep else []  # type: ignore[attr-defined]
+        score = trainer.test if stage == "test" else trainer.validate
+        scores = dict(score(self.model, datamodule=self.datamodule, ckpt_path=checkpoint, verbose=False)[0])
+        if keep:
+            trainer.callbacks.remove(self.recorder)  # type: ignore[attr-defined]
+        return scores
+
+    def _keep_predictions(self, split: str, checkpoint: str | None) -> None:
+        """Writes what the best model says of a split."""
+        if split not in self.recorder.predictions:
+            self._score(split, checkpoint)
+        found = self.recorder.predictions[split]
+        if self.run_folder is not None and self.trainer.is_global_zero:
+            found.write(self.run_folder / f"{split}_predictions.csv", **checkpoint_facts(Path(checkpoint or "")))
+
+    @rank_zero_only
+    def _write_record(
+        self, recorder: record.RunRecorder, best: str | None, last: str | None, tested: bool, **facts: Any
+    ) -> None:
+        """Writes what came of the run, for the commands that compare runs."""
+        checkpoint = self.trainer.checkpoint_callback
+        monitor, mode = (getattr(checkpoint, name, None) for name in ("monitor", "mode"))
+        recorder.finish(
+            {"best": best, "last": last},
+            monitor=monitor,
+            mode=mode,
+            best_epoch=self.history.best(monitor, mode or "min") if monitor else {},
+            epochs=len(self.history.epochs),
+            seconds=self.history.seconds,
+            **facts,
+        )
+        if tested:
+            runs.note_test_use(recorder.folder, "fit")
 
     def _stage_to_score(self) -> str | None:
         if isinstance(self.datamodule, SupervisedDataModule):
@@ -319,6 +394,8 @@ class FulmenCLI(LightningCLI):
     def after_test(self) -> None:
         """Prints the table."""
         self._report("test", _numbers(self.trainer.callback_metrics), {})
+        if self.checkpoint_file is not None and self.trainer.is_global_zero:
+            runs.note_test_use(self.checkpoint_file.parent.parent, "test")
 
     def after_validate(self) -> None:
         """Prints the table."""

@@ -21,7 +21,7 @@ def make_loggers(names: str | list[str] | None, folder: Path) -> list[Logger] | 
 
     Args:
         names: ``csv``, ``tensorboard``, a list of them, ``auto`` (CSV, and TensorBoard if installed), or ``None``.
-        folder: The run's folder, ``.../version_N``.
+        folder: The run's folder.
 
     Returns:
         Loggers that write there; false for none.
@@ -39,7 +39,7 @@ def make_loggers(names: str | list[str] | None, folder: Path) -> list[Logger] | 
         place: dict[str, Any] = {
             "save_dir": str(folder.parent.parent),
             "name": folder.parent.name,
-            "version": int(folder.name.removeprefix("version_")),
+            "version": folder.name,
         }
         if name == "tensorboard" and not tensorboard:
             raise ConfigError("logger: tensorboard is not installed: pip install tensorboard, or use logger: csv")

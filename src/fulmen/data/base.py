@@ -26,7 +26,7 @@ from fulmen.data.augmented import Augmented
 from fulmen.data.sampler import ShardedSampler
 from fulmen.data.split_files import write_split
 from fulmen.data.splits import SPLITS
-from fulmen.data.splitting import SplitBy, Splitting
+from fulmen.data.splitting import FoldAs, SplitBy, Splitting
 
 if TYPE_CHECKING:
     from fulmen.data.findings import Finding
@@ -72,6 +72,10 @@ class SupervisedDataModule(LightningDataModule):
         folds: Number of folds of a cross-validation; all but the test samples are divided among them, also those
             that the data give for validation. By time, a fold trains on what is older alone.
         fold: Which fold validates, from 0.
+        fold_as: What this fold does: ``val``: it validates; ``test``: it is scored as the test split, and has no say in
+            the training: ``val_fraction`` of the samples of the other folds validate, and the test samples of the data
+            are in no split; ``train``: it trains too, all but the test samples do.
+        fold_repeat: Another number draws other folds; the test samples stay.
         balance: What is done about rare classes in training: ``class_weights`` (samples of rare classes weigh more in
             the loss), ``sampler`` (they are drawn more often), or nothing.
 
@@ -107,6 +111,8 @@ class SupervisedDataModule(LightningDataModule):
         split_by: SplitBy = None,
         folds: int | None = None,
         fold: int = 0,
+        fold_as: FoldAs = "val",
+        fold_repeat: int = 0,
         balance: Balance | None = None,
     ) -> None:
         super().__init__()
@@ -122,7 +128,7 @@ class SupervisedDataModule(LightningDataModule):
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size or batch_size
         self.num_workers = num_workers
-        self.splitting = Splitting(val_fraction, test_fraction, split_seed, split_by, folds, fold)
+        self.splitting = Splitting(val_fraction, test_fraction, split_seed, split_by, folds, fold, fold_as, fold_repeat)
         self.balance = balance
         self.predict_split = predict_split
         self.augment = augment
@@ -303,12 +309,14 @@ class SupervisedDataModule(LightningDataModule):
         with restoring(checkpoint):
             return cls(**kwargs)
 
-    def view(self, fold: int, folds: int) -> Self:
+    def view(self, fold: int, folds: int, fold_as: FoldAs = "val", fold_repeat: int = 0) -> Self:
         """The same data with another split: all but the test samples in folds, of which one validates.
 
         Args:
             fold: Which fold validates, from 0.
             folds: How many there are.
+            fold_as: What this fold does, see the argument of the class.
+            fold_repeat: Which repetition, from 0.
 
         Returns:
             A new datamodule that shares what is in memory, before its ``setup``; it learns from its own training
@@ -318,7 +326,7 @@ class SupervisedDataModule(LightningDataModule):
             ConfigError: If there is no such fold.
         """
         made = copy.copy(self)
-        made.splitting = replace(self.splitting, fold=fold, folds=folds)
+        made.splitting = replace(self.splitting, fold=fold, folds=folds, fold_as=fold_as, fold_repeat=fold_repeat)
         made.datasets, made.statistics, made.learned, made._pipeline = {}, {}, {}, None
         made.stand_ins = {}
         made.trainer = None

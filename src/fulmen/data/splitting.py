@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fulmen.core.errors import ConfigError, DataError, unknown
 from fulmen.data.folds import folds_by_time, stratified_folds
+from fulmen.data.inner_splits import newest, part_of_training
 from fulmen.data.split_columns import as_groups, as_times
 from fulmen.data.split_files import read_split, sides_from_file
 from fulmen.data.splits import SPLITS, assign, positions_by_key, positions_by_row
@@ -19,6 +20,8 @@ from fulmen.data.splits import SPLITS, assign, positions_by_key, positions_by_ro
 Rows = dict[str, NDArray[np.int64]]
 SplitBy = str | dict[str, str] | None
 """``class``, ``random``, ``{group: COLUMN}``, ``{time: COLUMN}``, ``{column: COLUMN}``, ``{file: PATH}``, ``None``."""
+FoldAs = Literal["val", "test", "train"]
+"""What the fold does: it validates; it tests, and validates nothing; it trains with all the others."""
 _WAYS = ("group", "time", "column", "file")
 _ALIASES = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
@@ -55,7 +58,9 @@ class Splitting:
 
     Test samples are those that the data give, or ``test_fraction`` of all where the data give none at all.
     Validation samples are those that the data give, or ``val_fraction``. With ``folds``, what is no test sample
-    is divided into so many parts of equal size; part ``fold`` validates, the others train.
+    is divided into so many parts of equal size; part ``fold`` validates, the others train. A fold that tests is scored,
+    and has no say in the training: ``val_fraction`` of the samples that would train validate, divided in the same way
+    (by class, whole groups, the newest); the test samples that the data had are in no split.
 
     Samples that are added move no old one to another side: by class and at random, appended rows, and samples
     with keys wherever they are added; by group, samples of old and of new groups alike (with keys, wherever; with
@@ -69,6 +74,8 @@ class Splitting:
         by: What decides (see :data:`SplitBy`).
         folds: How many folds; ``None``: none.
         fold: Which of them validates, from 0.
+        fold_as: What this fold does, ``val``, ``test`` or ``train``.
+        fold_repeat: Another number draws other folds; the test samples stay.
     """
 
     val_fraction: float = 0.15
@@ -77,6 +84,8 @@ class Splitting:
     by: SplitBy = None
     folds: int | None = None
     fold: int = 0
+    fold_as: FoldAs = "val"
+    fold_repeat: int = 0
 
     def __post_init__(self) -> None:
         """Checks the values.
@@ -96,9 +105,21 @@ class Splitting:
             raise ConfigError(
                 f"split_by: {self.by!r} is not allowed; write class, random, or a mapping such as {{group: COLUMN}}"
             )
+        self._check_folds()
+
+    def _check_folds(self) -> None:
+        if self.fold_as not in get_args(FoldAs):
+            raise ConfigError(f"fold_as: {unknown('use', str(self.fold_as), get_args(FoldAs))}")
+        if self.fold_repeat < 0:
+            raise ConfigError(f"fold_repeat: {self.fold_repeat} is out of range; allowed: at least 0")
+        if self.fold_repeat and self._way == "time":
+            raise ConfigError("fold_repeat: folds by time follow from the times alone; leave it out")
         if self.folds is None:
-            if self.fold:
-                raise ConfigError(f"fold: {self.fold} needs folds, the number of all folds, such as 5")
+            for name, value in (("fold", self.fold), ("fold_repeat", self.fold_repeat)):
+                if value:
+                    raise ConfigError(f"{name}: {value} needs folds, the number of all folds, such as 5")
+            if self.fold_as != "val":
+                raise ConfigError(f"fold_as: {self.fold_as!r} needs folds, the number of all folds, such as 5")
         elif self.folds < 2:
             raise ConfigError(f"folds: {self.folds} is out of range; allowed: at least 2")
         elif not 0 <= self.fold < self.folds:
@@ -128,7 +149,7 @@ class Splitting:
         if self._way == "file":
             sides = sides_from_file(read_split(Path(self._name)), samples.keys, given, sides)
         if self.folds is not None:
-            sides = self._fold(sides, positions, samples.labels)
+            sides = self._fold(sides, self._positions_in_folds(samples, given, positions), samples.labels)
         return {split: np.flatnonzero(sides == side) for side, split in enumerate(SPLITS, _TRAIN)}
 
     def _given(self, samples: Samples) -> Sides:
@@ -212,21 +233,66 @@ class Splitting:
                     f"another {shares} (0 where none is wanted){seed}, or divide by {{column: COLUMN}}"
                 )
 
+    def groups(self, samples: Samples) -> list[str]:
+        """The groups of what is no test sample: with as many folds, the first is in fold 0, and so on.
+
+        Args:
+            samples: What is to be divided.
+
+        Raises:
+            ConfigError: If it is not divided by group.
+            DataError: If the column cannot be used.
+        """
+        if self._way != "group":
+            raise ConfigError("folds: a fold for each group needs `split_by: {group: COLUMN}`")
+        given = self._given(samples)
+        positions = self._positions(samples, given)
+        pool = np.flatnonzero(self._divide(given, positions) != _TEST)
+        names, number = as_groups(_values(samples, self._name)[pool], self._name)
+        if len(names) < 2:
+            raise DataError(f"folds: column {self._name!r} holds {len(names)} group; a fold for each needs 2 at least")
+        parts = stratified_folds(positions[pool], self._classes(samples.labels, pool), len(names))
+        of_fold = dict(zip(parts.tolist(), number.tolist(), strict=True))
+        return [names[of_fold[fold]] for fold in range(len(names))]
+
+    def _classes(self, labels: NDArray[Any] | None, rows: NDArray[np.int64]) -> NDArray[Any] | None:
+        return None if labels is None or self.by == "random" else labels[rows]
+
+    def _positions_in_folds(
+        self, samples: Samples, given: Sides, positions: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Positions of this repetition; those of the first one are what the test samples are drawn by."""
+        if not self.fold_repeat:
+            return positions
+        seed = int(np.random.SeedSequence([self.seed, self.fold_repeat]).generate_state(1)[0])
+        return replace(self, seed=seed)._positions(samples, given)
+
     def _fold(self, sides: Sides, positions: NDArray[np.float64], labels: NDArray[Any] | None) -> Sides:
         """All but the test samples in folds."""
         assert self.folds is not None
         pool = np.flatnonzero(sides != _TEST)
+        if self.fold_as == "train":
+            return np.where(sides == _TEST, sides, np.int8(_TRAIN))
         if self._way == "time":
             parts = folds_by_time(positions[pool], self.folds)
             trains = parts < self.fold
         else:
-            classes = None if labels is None or self.by == "random" else labels[pool]
-            parts = stratified_folds(positions[pool], classes, self.folds)
+            parts = stratified_folds(positions[pool], self._classes(labels, pool), self.folds)
             trains = parts != self.fold
-        result = np.where(sides == _TEST, sides, np.int8(_NONE))
+        kept = sides == _TEST if self.fold_as == "val" else np.False_
+        result = np.where(kept, sides, np.int8(_NONE))
         result[pool[trains]] = _TRAIN
-        result[pool[parts == self.fold]] = _VAL
+        result[pool[parts == self.fold]] = _VAL if self.fold_as == "val" else _TEST
+        if self.fold_as == "test" and self.val_fraction:
+            rows = pool[trains]
+            result[rows[self._inner(positions[rows], self._classes(labels, rows))]] = _VAL
         return result
+
+    def _inner(self, positions: NDArray[np.float64], classes: NDArray[Any] | None) -> NDArray[np.bool_]:
+        """Which of the samples that a scored fold leaves validate."""
+        if self._way == "time":
+            return newest(positions, self.val_fraction)
+        return part_of_training(positions, classes, self.val_fraction, [self.seed, self.fold_repeat, self.fold])
 
 
 def _values(samples: Samples, name: str) -> NDArray[Any]:

@@ -20,7 +20,7 @@ from fulmen.data.preprocessing import cardinality, learn, width
 from fulmen.data.reading import MISSING
 from fulmen.data.split_files import write_split
 from fulmen.data.splits import SPLITS, check_split
-from fulmen.data.splitting import Rows, Samples
+from fulmen.data.splitting import FoldAs, Rows, Samples
 from fulmen.data.table_files import StackedTables
 from fulmen.data.table_rows import TableRows, encode
 from fulmen.data.table_targets import TargetRules, missing_targets, stratum
@@ -327,12 +327,12 @@ class TabularData(SupervisedDataModule):
         datasets: list[tuple[str, Any]] = [(split, data) for split, data in self.datasets.items() if split in LABELLED]
         write_split(path, ((split, data.names or data.places.numpy()) for split, data in datasets))
 
-    def view(self, fold: int, folds: int) -> Self:
+    def view(self, fold: int, folds: int, fold_as: FoldAs = "val", fold_repeat: int = 0) -> Self:
         """As the base class; learns from the fold's training split at once, so that its facts are known.
 
         Before this datamodule's own ``setup``, the folds share its tables; after it, the files are read again.
         """
-        made = super().view(fold, folds)
+        made = super().view(fold, folds, fold_as, fold_repeat)
         made._tables, made._rows, made._built = copy.copy(self._tables), {}, set()
         made._prepare()
         return made

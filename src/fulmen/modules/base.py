@@ -6,7 +6,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 from lightning.pytorch import LightningModule
@@ -40,6 +40,22 @@ from fulmen.tasks.base import TaskName
 from fulmen.tasks.meter import Meter
 
 Stage = Literal["train", "val", "test"]
+
+
+class Evaluated(NamedTuple):
+    """What came of a batch of validation or test, for callbacks that keep it.
+
+    Attributes:
+        logits: ``(N, num_outputs)``, padding left out.
+        targets: ``N`` of them, as the data give them.
+        index: ``(N,)``, see :class:`fulmen.Batch`; ``None`` where rows are not known.
+        padded: Whether the batch is nothing but padding.
+    """
+
+    logits: Tensor
+    targets: Tensor
+    index: Tensor | None  # type: ignore[assignment]  # hides tuple.index
+    padded: bool
 
 
 class SupervisedModule(LightningModule):
@@ -110,6 +126,7 @@ class SupervisedModule(LightningModule):
             self.regularizers = self._make_regularizers(regularizers or [])
             self._regularization = Regularization(self.regularizers)
             self.network = self._make_network()
+        self.evaluated: Evaluated | None = None
         self._compile, self._channels_last = compile, channels_last
         if channels_last:
             put_channels_last(self.network, self.input_shape)
@@ -152,15 +169,16 @@ class SupervisedModule(LightningModule):
             if not self._regularization.replaying:
                 self.meter(stage).update(loss.detach(), logits.detach(), batch.targets)
             return loss if penalty is None else loss + penalty
-        logits, targets = self(batch.inputs), batch.targets
+        logits, targets, index = self(batch.inputs), batch.targets, batch.index
         padded = False
-        if batch.index is not None and self.trainer.world_size > 1:
-            real = batch.index != PADDING
+        if index is not None and self.trainer.world_size > 1:
+            real = index != PADDING
             padded = not bool(real.any())
             if not padded:
-                logits, targets = logits[real], targets[real]
+                logits, targets, index = logits[real], targets[real], index[real]
         loss = self.compute_loss(logits, targets)
         self.meter(stage).update(loss.detach(), logits.detach(), targets, padded)
+        self.evaluated = Evaluated(logits.detach(), targets, index, padded)
         return None if padded else loss
 
     # What a subclass uses
