@@ -65,6 +65,14 @@ def test_a_mistake_is_the_error_of_fit(arguments: list[str], tmp_path: Path) -> 
         fit_run([*arguments, "--model.dropout", "7"], tmp_path / "a")
 
 
+def test_predictions_that_there_will_not_be_are_refused_before_training(arguments: list[str], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="keep_predictions: .*'test'"):
+        fit_run([*arguments, *KEEP, "--data.test_fraction", "0"], tmp_path / "a")
+    with pytest.raises(ConfigError, match="fast_dev_run"):
+        fit_run([*arguments, *KEEP, "--trainer.fast_dev_run", "true"], tmp_path / "b")
+    assert not (tmp_path / "a" / "checkpoints").exists()
+
+
 def test_a_run_that_stops_early_is_no_run(arguments: list[str], tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="came to its end"):
         fit_run([*arguments, "--trainer.fast_dev_run", "true"], tmp_path / "a")

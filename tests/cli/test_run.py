@@ -165,7 +165,8 @@ def test_short_keys_switch_off(cli: Cli, write_config: Write, tmp_path: Path) ->
     result = cli("fit", "--config", path)
     assert result.code == 0
     assert "test metric" not in result.out
-    assert sorted(p.name for p in run_folder(tmp_path).iterdir()) == ["config.yaml", "split.csv"]
+    left = sorted(p.name for p in run_folder(tmp_path).iterdir())
+    assert left == ["config.yaml", "environment.json", "run.json", "split.csv"]
 
 
 def test_early_stopping_stops(cli: Cli, write_config: Write, tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def _edit(text: str, keys: Sequence[str], value: str, names: dict[str, str]) -> 
 
 
 def _replace(text: str, node: yaml.Node, new: str) -> str:
-    start, end = node.start_mark.index, node.end_mark.index
+    start, end = node.start_mark.index, _last(node).end_mark.index
     gap = " " if start and text[start - 1] == ":" else ""  # behind a key that had no value
     return text[:start] + gap + new + text[end:]
 

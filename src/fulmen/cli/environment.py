@@ -42,7 +42,7 @@ def describe(used: Iterable[Mapping[str, Any]], arguments: Iterable[str]) -> dic
         "torch_threads": torch.get_num_threads(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if cuda else [],
         "cuda": torch.version.cuda if cuda else None,
-        "cudnn": torch.backends.cudnn.version() if cuda else None,
+        "cudnn": torch.backends.cudnn.version() if cuda else None,  # type: ignore[no-untyped-call]
         "versions": versions(),
         "plugins": plugins(),
         "used": distributions,

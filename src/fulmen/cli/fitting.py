@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import subprocess
 import sys
@@ -74,7 +75,7 @@ def fit_run(arguments: Sequence[str], folder: Path, isolated: bool = False) -> F
         if isolated:
             _in_own_process(arguments, folder, file)
         else:
-            with kept_process(), contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+            with kept_process(), contextlib.redirect_stdout(file), contextlib.redirect_stderr(file), _logged_to(file):
                 _in_this_process(arguments, folder)
     return Fitted.read(folder)
 
@@ -93,6 +94,22 @@ def _in_this_process(arguments: Sequence[str], folder: Path) -> None:
         FulmenCLI(invocation, folder)
     except MisconfigurationException as error:
         raise ConfigError(str(error)) from error
+
+
+@contextmanager
+def _logged_to(file: IO[str]) -> Iterator[None]:
+    """Inside, Lightning's loggers write to a file; they keep the stderr that they found when they were imported."""
+    import lightning.pytorch  # noqa: F401  # makes them
+
+    loggers = [logging.getLogger(name) for name in ("lightning", "lightning.pytorch", "lightning.fabric")]
+    handlers = [h for logger in loggers for h in logger.handlers if type(h) is logging.StreamHandler]
+    before = [handler.setStream(file) for handler in handlers]
+    try:
+        yield
+    finally:
+        for handler, stream in zip(handlers, before, strict=True):
+            if stream is not None:
+                handler.setStream(stream)
 
 
 def _in_own_process(arguments: Sequence[str], folder: Path, file: IO[str]) -> None:

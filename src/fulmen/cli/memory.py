@@ -17,7 +17,7 @@ def reset_peaks() -> None:
     if _CLEAR.exists():
         with contextlib.suppress(OSError):  # some sandboxes forbid it: then the peak is that of the whole process
             _CLEAR.write_text("5")  # proc(5): resets the peak resident set size
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
 
 
@@ -25,7 +25,7 @@ def peaks() -> dict[str, Any]:
     """Bytes at the peak: ``cpu`` (resident set of this process), and ``gpu`` (allocated by torch) or ``None``."""
     import torch
 
-    gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_available() and torch.cuda.is_initialized() else 0
+    gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
     return {"cpu": _resident(), "gpu": gpu or None}
 
 

@@ -45,6 +45,7 @@ class RunRecorder(Callback):
             return
         data = trainer.datamodule  # type: ignore[attr-defined]
         self.facts["samples"] = {split: len(part) for split, part in getattr(data, "datasets", {}).items()}
+        self.facts["class_counts"] = _class_counts(data)
         self.facts["split_sha256"] = digest(self.folder / SPLIT)
         began = datetime.now(UTC).isoformat(timespec="seconds")
         device = str(trainer.strategy.root_device)
@@ -149,7 +150,7 @@ def split_difference(run: Path, now: Path) -> str | None:
         return None
     import pyarrow.csv as csv
 
-    rows: list[set[tuple[str, str]]] = []
+    rows: list[set[tuple[str, ...]]] = []
     for file in (old, new):
         table = csv.read_csv(file)
         rows.append({tuple(str(v) for v in row) for row in zip(*(c.to_pylist() for c in table.columns), strict=True)})
@@ -168,6 +169,15 @@ def digest(file: Path) -> str | None:
         return None
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _class_counts(data: Any) -> dict[str, int] | None:
+    """Training samples of each class; ``None`` where targets are no classes."""
+    counts = data.class_counts() if hasattr(data, "class_counts") else None
+    if counts is None:
+        return None
+    names = data.class_names or [str(i) for i in range(len(counts))]
+    return dict(zip(map(str, names), counts.tolist(), strict=True))
 
 
 def _within(folder: Path, path: str | None) -> str | None:

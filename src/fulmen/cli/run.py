@@ -28,6 +28,7 @@ from fulmen.callbacks import (
     ProgressBar,
     SplitWriter,
 )
+from fulmen.callbacks.pruning import from_environment
 from fulmen.cli import record, restore, runs
 from fulmen.cli.check import CheckBeforeFit, before_fit
 from fulmen.cli.data import resolve, take_defaults
@@ -39,7 +40,7 @@ from fulmen.cli.stored import checkpoint_facts
 from fulmen.cli.summary import summary
 from fulmen.cli.trainer import LoggerName, make_loggers, nearest_name
 from fulmen.core import provenance
-from fulmen.core.errors import ConfigError, FulmenError
+from fulmen.core.errors import ConfigError, FulmenError, unknown
 from fulmen.core.registry import Component
 from fulmen.core.restoring import restoring
 from fulmen.core.spec import check
@@ -284,7 +285,7 @@ class FulmenCLI(LightningCLI):
             kwargs["enable_checkpointing"] = False
         else:
             made.checkpoint.dirpath = str((self.run_folder / runs.CHECKPOINTS).resolve())
-        callbacks += [c for c in (made.early_stopping, made.checkpoint) if c is not None]
+        callbacks += [*from_environment(), *(c for c in (made.early_stopping, made.checkpoint) if c is not None)]
         self.run_recorder = record.RunRecorder(
             self.run_folder, self.invocation, config.provenance or [], config.seed_everything
         )
@@ -303,10 +304,29 @@ class FulmenCLI(LightningCLI):
         """Looks at the data, before the processes of other devices are started; leaves no empty run folder."""
         try:
             before_fit(self.datamodule, self._section.check, self.invocation)
+            self._check_kept()
         except FulmenError:
             if self.run_folder is not None and self.run_folder.is_dir() and not any(self.run_folder.iterdir()):
                 self.run_folder.rmdir()
             raise
+
+    def _check_kept(self) -> None:
+        """Checks that there will be predictions to keep."""
+        kept, data = self._section.keep_predictions, self.datamodule
+        if not kept:
+            return
+        if self._section.trainer.fast_dev_run:
+            raise ConfigError("keep_predictions: fast_dev_run writes nothing; leave one of them out")
+        if not isinstance(self.model, SupervisedModule):
+            raise ConfigError(
+                f"keep_predictions: {type(self.model).__name__} is no SupervisedModule, whose predictions could be read"
+            )
+        if isinstance(data, SupervisedDataModule):
+            data.prepare_data()
+            data.setup("fit")
+            missing = [split for split in kept if split not in data.datasets]
+            if missing:
+                raise ConfigError(f"keep_predictions: {unknown('split', missing[0], list(data.datasets))}")
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fulmen.cli import runs
+from fulmen.cli import environment, runs
+from fulmen.core.errors import FulmenError
 
 if TYPE_CHECKING:
     from fulmen.evaluation import Predictions
@@ -71,9 +74,31 @@ def _predict(run: Path, checkpoint: Path, split: str) -> Predictions:
 
     from fulmen.cli.made import make_trained
     from fulmen.workflows import collect_predictions
+    from fulmen.workflows.trial import silence
 
     config = run / "config.yaml"
-    with contextlib.redirect_stdout(io.StringIO()):  # it says which checkpoint it took
-        model, data = make_trained("compare", ["--config", str(config), "--ckpt_path", str(checkpoint)])
-    given = yaml.safe_load(config.read_text()).get("trainer") or {}
+    parsed = yaml.safe_load(config.read_text())
+    try:
+        with silence(), _unheard(), contextlib.redirect_stdout(io.StringIO()):  # it says which checkpoint it took
+            model, data = make_trained("validate", ["--config", str(config), "--ckpt_path", str(checkpoint)])
+    except FulmenError as error:
+        folder = Path((environment.read(run) or {}).get("folder") or ".")
+        if folder == Path.cwd() or not environment.relative_paths(parsed.get("data"), folder):
+            raise
+        raise type(error)(
+            f"{error}\n{run} was trained in {folder}, and its config has relative paths: go there"
+        ) from error
+    given = parsed.get("trainer") or {}
     return collect_predictions(model, data, split, {name: given[name] for name in _TRAINER if given.get(name)})
+
+
+@contextlib.contextmanager
+def _unheard() -> Iterator[None]:
+    """Keeps Lightning from telling the seed, a line for each run."""
+    logger = logging.getLogger("lightning.fabric.utilities.seed")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fulmen.core.errors import ConfigError, DataError, unknown
@@ -83,6 +85,16 @@ class ArrayData(SupervisedDataModule):
         if name not in self.columns:
             raise DataError(unknown("column", name, self.columns))
         return self.columns[name]
+
+    def sample_columns(self, split: str) -> list[str]:
+        """Those of ``columns``."""
+        return list(self.columns)
+
+    def sample_values(self, split: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """See the base class."""
+        super().sample_values(split, names)
+        dataset: Any = self.datasets[split]
+        return {name: self.columns[name][dataset.rows.numpy()] for name in names}
 
     def _learn(self, inputs: Tensor) -> None:
         raw = inputs.float() / 255 if inputs.dtype == torch.uint8 else inputs  # as `normalize` reads them

@@ -7,13 +7,14 @@ import os
 import sys
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, get_args
 
 import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn, TrainerStatus
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -26,7 +27,7 @@ from fulmen.data.augmented import Augmented
 from fulmen.data.sampler import ShardedSampler
 from fulmen.data.split_files import write_split
 from fulmen.data.splits import SPLITS
-from fulmen.data.splitting import FoldAs, SplitBy, Splitting
+from fulmen.data.splitting import FoldAs, Samples, SplitBy, Splitting, Watched
 
 if TYPE_CHECKING:
     from fulmen.data.findings import Finding
@@ -158,6 +159,33 @@ class SupervisedDataModule(LightningDataModule):
             ``N`` names; those that :class:`~fulmen.data.splitting.Samples` has as ``keys``, where it has any.
         """
         return rows.tolist()
+
+    def sample_columns(self, split: str) -> list[str]:
+        """Names of what is known of the samples beside inputs and targets: columns of a table, parts of a path.
+
+        Args:
+            split: Which split they are in.
+        """
+        return []
+
+    def sample_values(self, split: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """What is known of the samples of a split, by which a report divides them.
+
+        Args:
+            split: Which split they are in.
+            names: Some of :meth:`sample_columns`.
+
+        Returns:
+            Name -> ``(N,)`` values in the order of the data set; missing ones are ``None`` or not a number.
+
+        Raises:
+            ConfigError: If there is no such column.
+        """
+        known = self.sample_columns(split)
+        for name in names:
+            if name not in known:
+                raise ConfigError(f"slices: {unknown('column', name, known, type(self).__name__)}")
+        return {}
 
     def build_pipeline(self, specs: Sequence[object]) -> Pipeline:
         """The augmentations of training samples; here of images ``(C, H, W)``.
@@ -331,6 +359,23 @@ class SupervisedDataModule(LightningDataModule):
         made.stand_ins = {}
         made.trainer = None
         return made
+
+    def split_samples(self) -> Samples:
+        """What :attr:`splitting` divides; its keys, or row numbers, are the names in ``split.csv``.
+
+        Raises:
+            DataError: If the data cannot be read, or do not ask their ``splitting`` who trains.
+        """
+        watched = Watched(**asdict(self.splitting))
+        watching = copy.copy(self)
+        watching.splitting = watched
+        view = watching.view(0, 2, "train")  # learns from all but the test samples, and does not fail for few of them
+        view.prepare_data()
+        if not watched.seen:
+            view.setup("fit")
+        if not watched.seen:
+            raise DataError(f"{type(self).__name__} divides its samples without its `splitting`, and has no folds")
+        return watched.seen[0]
 
     def write_split(self, path: Path) -> None:
         """Writes which sample is in which split; ``split_by: {file: PATH}`` reads it.

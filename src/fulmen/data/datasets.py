@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -109,6 +109,18 @@ class DatasetData(SupervisedDataModule):
             DataError: If there is none of this name.
         """
         return np.concatenate([read_column(data, name, split) for split, data in self.sets.items()])
+
+    def sample_columns(self, split: str) -> list[str]:
+        """Keys of the samples that are no inputs, where samples are mappings."""
+        first = self.sets["train"][0]
+        inputs = self.form.inputs if isinstance(self.form.inputs, list) else [self.form.inputs]
+        return [str(key) for key in first if key not in inputs] if isinstance(first, Mapping) else []
+
+    def sample_values(self, split: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """See the base class."""
+        super().sample_values(split, names)
+        dataset: Any = self.datasets[split]
+        return {name: self.column(name)[dataset.rows.numpy()] for name in names}
 
     def _values(self) -> NDArray[Any]:
         found = {name: read_targets(data, self.form, name) for name, data in self.sets.items()}

@@ -146,6 +146,16 @@ class ImageData(SupervisedDataModule):
         paths: Paths = self.datasets[split].paths  # type: ignore[attr-defined]
         return [paths.name(row) for row in rows.tolist()]
 
+    def sample_columns(self, split: str) -> list[str]:
+        """``folder``; ``re:PATTERN`` is known too: what a regular expression finds in the path."""
+        return ["folder"]
+
+    def sample_values(self, split: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """See the base class."""
+        super().sample_values(split, [name for name in names if not name.startswith("re:")])
+        paths: Paths = self.datasets[split].paths  # type: ignore[attr-defined]
+        return {name: part_of_path(paths, name) for name in names if name == "folder" or name.startswith("re:")}
+
     def normalize(self, inputs: Tensor) -> Tensor:
         """uint8 ``(N, C, H, W)`` to floats of the mean and standard deviation that were given."""
         scale = [1 / (255 * std) for std in self.std]
@@ -209,6 +219,27 @@ def existing_folder(argument: str, folder: str | Path) -> Path:
     if not Path(folder).is_dir():
         raise DataError(f"{argument}: there is no folder {str(folder)!r} (from {Path.cwd()})")
     return Path(folder)
+
+
+def part_of_path(paths: Paths, name: str) -> NDArray[Any]:
+    """A part of each path, ``None`` where it is missing.
+
+    Args:
+        paths: The paths.
+        name: ``folder``: all that stands before the file's name; or ``re:PATTERN``: what the pattern's first group (or
+            the whole pattern) finds.
+
+    Raises:
+        ConfigError: If the pattern is none.
+    """
+    if name == "folder":
+        return np.array([path.rpartition("/")[0] or None for path in paths.names()], object)
+    try:
+        pattern = re.compile(name[3:])
+    except re.error as error:
+        raise ConfigError(f"slices: {name[3:]!r} is no regular expression: {error}") from error
+    found = (pattern.search(path) for path in paths.names())
+    return np.array([match[1 if pattern.groups else 0] if match else None for match in found], object)
 
 
 def path_column(paths: Paths, name: str, label_depth: int | None = None) -> NDArray[Any]:

@@ -135,6 +135,24 @@ class ImageTableData(ImageData):
 
         return Listed(paths, targets[torch.from_numpy(good)], given, values)
 
+    def sample_columns(self, split: str) -> list[str]:
+        """The columns of the table, and ``folder``; ``re:PATTERN`` is known too."""
+        return [*dict.fromkeys([*self._whole()[0].column_names, *super().sample_columns(split)])]
+
+    def sample_values(self, split: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """See the base class; the tables are read again."""
+        found = super().sample_values(split, names)
+        tables, paths = self._whole(), self.datasets[split].paths  # type: ignore[attr-defined]
+        for name in names:
+            if name in tables[0].column_names:
+                found[name] = np.concatenate([column(table, name).to_numpy() for table in tables])[paths.rows]
+        return {name: found[name] for name in names}
+
+    def _whole(self) -> list[pa.Table]:
+        """The tables with all their columns."""
+        names = [self.path, self.target]
+        return [read_table(s.file, as_text=names, **self._options) for s in (self._sources or {}).values()]
+
     def list_unlabelled(self, bad: list[str]) -> Paths | None:
         """The images of ``predict_table`` or below ``predict_root``."""
         if self.predict_table is None:

@@ -112,7 +112,7 @@ def encode_numbers(learned: Learned, values: pa.ChunkedArray, describe: Describe
     Raises:
         DataError: If the values are not of the kind that was learned, or infinite.
     """
-    parts = _parts(learned["name"], learned["kind"], values, describe, set(learned["parts"]))
+    parts = number_parts(learned, values, describe)
     gaps = None
     for name, numbers in learned["parts"].items():
         part = parts.pop(name)
@@ -124,6 +124,21 @@ def encode_numbers(learned: Learned, values: pa.ChunkedArray, describe: Describe
     if learned["indicator"]:
         assert gaps is not None
         yield gaps.astype(np.float64)
+
+
+def number_parts(learned: Learned, values: pa.ChunkedArray, describe: Describe) -> dict[str, NDArray[np.float64]]:
+    """The numbers ``(N,)`` of a column that is no category, by name and as they are, NaN where there is no value.
+
+    Args:
+        learned: What was learned of the column.
+        values: Its values, of any rows.
+        describe: What messages call a row of these values.
+
+    Raises:
+        DataError: If the values are not of the kind that was learned, or infinite.
+    """
+    found = _parts(learned["name"], learned["kind"], values, describe, set(learned["parts"]))
+    return {name: found[name] for name in learned["parts"]}
 
 
 def encode_categories(learned: Learned, values: pa.ChunkedArray, missing: Collection[str]) -> NDArray[np.int64]:

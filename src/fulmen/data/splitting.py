@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -293,6 +293,22 @@ class Splitting:
         if self._way == "time":
             return newest(positions, self.val_fraction)
         return part_of_training(positions, classes, self.val_fraction, [self.seed, self.fold_repeat, self.fold])
+
+
+@dataclass(frozen=True)
+class Watched(Splitting):
+    """A splitting that keeps what it was asked to divide.
+
+    Attributes:
+        seen: What that was.
+    """
+
+    seen: list[Samples] = field(default_factory=list)
+
+    def __call__(self, samples: Samples) -> Rows:
+        """As :class:`Splitting`."""
+        self.seen.append(samples)
+        return super().__call__(samples)
 
 
 def _values(samples: Samples, name: str) -> NDArray[Any]:

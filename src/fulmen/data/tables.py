@@ -322,6 +322,22 @@ class TabularData(SupervisedDataModule):
         numbers: list[object] = (places - starts[np.searchsorted(starts, places, side="right") - 1]).tolist()
         return numbers
 
+    def sample_columns(self, split: str) -> list[str]:
+        """The columns of the file, also those that are no inputs."""
+        return self._stacked(split).names
+
+    def sample_values(self, split: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """See the base class; the file is read again."""
+        tables = self._stacked(split)
+        tables.require(names)
+        dataset: Any = self.datasets[split]
+        places = dataset.places.numpy()
+        return {name: np.asarray(tables.column(name).take(places).to_numpy()) for name in names}
+
+    def _stacked(self, split: str) -> StackedTables:
+        """The tables that the rows of a split are numbered in."""
+        return self._read({"predict"} if split == "predict" else self._built & {*LABELLED})
+
     def write_split(self, path: Path) -> None:
         """As the base class; rows without names are numbered through all files, train, val and test."""
         datasets: list[tuple[str, Any]] = [(split, data) for split, data in self.datasets.items() if split in LABELLED]

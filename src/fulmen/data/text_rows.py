@@ -98,6 +98,13 @@ class Listing:
         return np.concatenate([column(table, name).to_numpy() for table in tables])
 
 
+def characters(texts: pa.Array) -> NDArray[np.int64]:
+    """How many characters each text has."""
+    from pyarrow import compute
+
+    return np.asarray(compute.utf8_length(texts).to_numpy(zero_copy_only=False), np.int64)
+
+
 class TextRows(Dataset[Batch]):
     """Some of the texts of a listing, tokenized.
 

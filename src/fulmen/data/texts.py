@@ -6,17 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fulmen.augment import Pipeline, TextPipeline
 from fulmen.core.errors import ConfigError
 from fulmen.core.spec import TextAugmentationSpecs
 from fulmen.data.base import BatchedDataset, SupervisedDataModule, TargetType, _seed
+from fulmen.data.reading import column, read_table
 from fulmen.data.splits import SPLITS, check_split
 from fulmen.data.splitting import Rows, Samples
 from fulmen.data.targets import num_outputs
-from fulmen.data.text_rows import Listing, TextRows
+from fulmen.data.text_rows import Listing, TextRows, characters
 from fulmen.data.text_sources import TextFormat, read_source
 from fulmen.data.tokenization import TextEncoder, UnicodeForm, read_tokenizer, train_tokenizer
 
@@ -212,6 +215,38 @@ class TextData(SupervisedDataModule):
         rows = {split: torch.from_numpy(found) for split, found in self._rows(targets).items()}
         made: dict[str, BatchedDataset] = {s: TextRows(listing, r, tokens, targets, encoder) for s, r in rows.items()}
         return made | ({"predict": self._alone("predict")} if "predict" in self.files else {})
+
+    def sample_columns(self, split: str) -> list[str]:
+        """``tokens`` and ``characters`` of the texts, and the columns of a table."""
+        tables = self._tables(split)
+        return [*dict.fromkeys(["tokens", "characters", *(tables[0].column_names if tables else [])])]
+
+    def sample_values(self, split: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """See the base class; tables are read again."""
+        super().sample_values(split, names)
+        dataset: Any = self.datasets[split]
+        rows, tables = dataset.rows.numpy(), self._tables(split)
+        found: dict[str, NDArray[Any]] = {}
+        for name in names:
+            if tables and name in tables[0].column_names:
+                found[name] = np.concatenate([column(table, name).to_numpy() for table in tables])[rows]
+            elif name == "tokens":
+                found[name] = dataset.token_counts.numpy()
+            else:
+                found[name] = characters(dataset.listing.texts)[rows]
+        return found
+
+    def _tables(self, split: str) -> list[Any]:
+        """The whole tables that the texts of a split are numbered in; none for folders."""
+        dataset: Any = self.datasets[split]
+        sources = dataset.listing.sources
+        if any(source.table is None for source in sources):
+            return []
+        form = self.format
+        options: dict[str, Any] = {
+            "header": form.header, "separator": form.separator, "quoting": form.quoting, "encoding": form.encoding,
+        }  # fmt: skip
+        return [read_table(source.path, as_text=[*form.text, form.target], **options) for source in sources]
 
     def build_pipeline(self, specs: Sequence[object]) -> Pipeline:
         """The augmentations of training texts."""

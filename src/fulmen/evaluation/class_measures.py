@@ -157,7 +157,7 @@ def clipped(probabilities: NDArray[Any]) -> NDArray[np.float64]:
     As scikit-learn's ``log_loss`` does.
     """
     step = np.finfo(probabilities.dtype).eps
-    return np.clip(probabilities, step, 1 - step).astype(np.float64)
+    return np.asarray(np.clip(probabilities, step, 1 - step), np.float64)
 
 
 def calibration_bins(confidence: NDArray[Any]) -> NDArray[np.int64]:
@@ -183,7 +183,7 @@ def _brier(targets: NDArray[Any], probabilities: NDArray[Any]) -> NDArray[np.flo
     """Squared distance of the probabilities from the truth: in [0, 1] of two classes, in [0, 2] of more."""
     gap = probabilities.astype(np.float64)
     gap[np.arange(len(targets)), targets] -= 1
-    return np.square(gap[:, 1]) if gap.shape[1] == 2 else np.square(gap).sum(1)
+    return np.asarray(np.square(gap[:, 1]) if gap.shape[1] == 2 else np.square(gap).sum(1))
 
 
 def _matthews(

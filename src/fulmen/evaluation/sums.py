@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array  # type: ignore[import-untyped]
 
 Weights = NDArray[np.float64]
 """``(N, B)``: how often each sample counts in each of ``B`` resamples; a column of ones is the data as they are."""
@@ -64,7 +64,7 @@ class Sums:
             row, samples, values = (np.concatenate(part) for part in zip(*self._parts, strict=True))
             shape = (sum(count for _, count in self._names), self._samples)
             self._matrix = csr_array((values, (row, samples)), shape=shape)
-        found = self._matrix @ weights
+        found: NDArray[np.float64] = self._matrix @ weights
         ends = np.cumsum([count for _, count in self._names])
         parts = np.split(found, ends[:-1])
         return {name: part for (name, _), part in zip(self._names, parts, strict=True)}
@@ -73,7 +73,7 @@ class Sums:
 def ratio(above: NDArray[Any], below: NDArray[Any]) -> NDArray[np.float64]:
     """``above / below``; what is divided by 0 is not a number."""
     above, below = np.broadcast_arrays(above, below)
-    return np.divide(above, below, out=np.full(above.shape, np.nan), where=below != 0)
+    return np.asarray(np.divide(above, below, out=np.full(above.shape, np.nan), where=below != 0))
 
 
 def mean_of_defined(values: NDArray[np.float64]) -> NDArray[np.float64]:

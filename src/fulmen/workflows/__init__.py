@@ -1,12 +1,39 @@
-"""Floor 5: what is done with models and data beside training them; plain functions, usable from Python."""
+"""Floor 5: what is done with models and data beside training them; plain functions, usable from Python.
 
-from fulmen.workflows.batch_size import SizeSearch, SizeTrial, find_batch_size
-from fulmen.workflows.collecting import collect_predictions
-from fulmen.workflows.grad_cam import GradCam, grad_cam, overlay
-from fulmen.workflows.learning_rate import RateSweep, find_learning_rate
-from fulmen.workflows.mistakes import Mistake, Mistakes, worst_mistakes
+A name is imported when it is asked for: predicting with an exported model needs no Lightning.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fulmen.workflows.batch_size import SizeSearch, SizeTrial, find_batch_size
+    from fulmen.workflows.collecting import collect_predictions
+    from fulmen.workflows.cross_validation import cross_validate
+    from fulmen.workflows.exporting.export import export
+    from fulmen.workflows.exporting.running import Answers, Exported, load_exported
+    from fulmen.workflows.fold_results import CrossValidation
+    from fulmen.workflows.grad_cam import GradCam, grad_cam, overlay
+    from fulmen.workflows.learning_rate import RateSweep, find_learning_rate
+    from fulmen.workflows.mistakes import Mistake, Mistakes, worst_mistakes
+
+_MODULES = {
+    "batch_size": "SizeSearch SizeTrial find_batch_size",
+    "collecting": "collect_predictions",
+    "cross_validation": "cross_validate",
+    "exporting.export": "export",
+    "exporting.running": "Answers Exported load_exported",
+    "fold_results": "CrossValidation",
+    "grad_cam": "GradCam grad_cam overlay",
+    "learning_rate": "RateSweep find_learning_rate",
+    "mistakes": "Mistake Mistakes worst_mistakes",
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
+    "Answers",
+    "CrossValidation",
+    "Exported",
     "GradCam",
     "Mistake",
     "Mistakes",
@@ -14,9 +41,18 @@ __all__ = [
     "SizeSearch",
     "SizeTrial",
     "collect_predictions",
+    "cross_validate",
+    "export",
     "find_batch_size",
     "find_learning_rate",
     "grad_cam",
+    "load_exported",
     "overlay",
     "worst_mistakes",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"fulmen.workflows.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'fulmen.workflows' has no attribute {name!r}")

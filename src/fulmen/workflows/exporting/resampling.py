@@ -42,7 +42,8 @@ class CentreOfResized(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """uint8 ``(N, H, W, C)`` to ``(N, C, size, size)`` of float64, whole numbers from 0 to 255."""
         height, width = (torch.scalar_tensor(images.shape[i], dtype=torch.float64) for i in (1, 2))
-        factor = self.shorter / torch.minimum(height, width)
+        shorter = torch.scalar_tensor(self.shorter, dtype=torch.float64)  # number / tensor would take the reciprocal
+        factor = shorter / torch.minimum(height, width)
         x = images.permute(0, 3, 1, 2).double()
         columns, column_unit = self.weights(width, factor, images.shape[2])
         x = _rounded(torch.matmul(x, columns.transpose(0, 1)), column_unit)
@@ -75,11 +76,11 @@ class CentreOfResized(nn.Module):
         first = torch.floor(centre - support + 0.5).clamp_min(0.0)  # towards 0: no pixel is before the first
         end = torch.minimum(torch.floor(centre + support + 0.5), length)
         place = torch.arange(places, dtype=torch.float64, device=length.device)[None]
-        found = self._filter((place - centre + 0.5) * (1.0 / stretch))
+        found = self._filter((place - centre + 0.5) * stretch.reciprocal())
         found = torch.where((place >= first) & (place < end), found, torch.zeros_like(found))
         found = found / found.sum(1, keepdim=True)
-        fits = torch.floor(0.5 + found.amax() * self.powers) < 2.0**_BITS
-        unit = torch.where(fits, self.powers, torch.ones_like(self.powers)).amax()
+        fits = torch.floor(0.5 + found.amax(dim=(0, 1)) * self.powers) < 2.0**_BITS
+        unit = torch.where(fits, self.powers, torch.ones_like(self.powers)).amax(dim=0)
         whole = torch.sign(found) * torch.floor(found.abs() * unit + 0.5)
         return whole[_FIRST_ROWS:], unit
 

@@ -1,0 +1,1 @@
+"""What `lightning compare` is made of: runs that are found, a table, a page."""

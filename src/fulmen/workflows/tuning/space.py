@@ -1,0 +1,358 @@
+"""What a search may vary: lists of choices, and ranges of numbers."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import yaml
+
+from fulmen.core.errors import ConfigError, unknown
+
+_RANGE = ("low", "high", "log", "step")
+_EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
+_KEY = re.compile(r"[A-Za-z_][\w.]*")
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from ``low`` to ``high``, both included; whole ones if both are ``int``.
+
+    Attributes:
+        low: The least.
+        high: The largest; with a step, the last that is reached.
+        log: Whether a factor counts, not a difference: 0.001 and 0.01 are as far apart as 0.01 and 0.1.
+        step: Distance of neighbours; ``None``: any number between.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether its numbers are whole."""
+        return isinstance(self.low, int)
+
+    def grid(self) -> list[float] | None:
+        """Its numbers in order; ``None`` where there is no end of them.
+
+        >>> Range(0.1, 0.3, step=0.1).grid(), Range(1, 3).grid(), Range(0.0, 1.0).grid()
+        ([0.1, 0.2, 0.3], [1, 2, 3], None)
+        """
+        step = 1 if self.whole and self.step is None and not self.log else self.step
+        if step is None:
+            return None
+        return [self.clean(self.low + i * step) for i in range(round((self.high - self.low) / step) + 1)]
+
+    def clean(self, value: float) -> float:
+        """A number without the dust of binary fractions, where it lies on a grid."""
+        return value if self.whole or self.step is None else float(f"{value:.12g}")
+
+    def __str__(self) -> str:
+        step = f" by {self.step:g}" if self.step is not None else ""
+        return f"{self.low:g}..{self.high:g}{step}{' (log)' if self.log else ''}"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Values to choose from.
+
+    Attributes:
+        options: Label -> value; in a mapping or list, ranges may take the place of numbers: they are searched where
+            this one is chosen.
+    """
+
+    options: Mapping[str, Any]
+
+
+Parameter = Range | Choices
+Pick = Callable[[str, Parameter], Any]
+"""Given the name of a parameter and what it may be: a number of a range, or the label of a choice."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """All that a search varies.
+
+    Attributes:
+        parameters: Key -> its values.
+    """
+
+    parameters: Mapping[str, Parameter]
+
+    def values(self, pick: Pick) -> dict[str, Any]:
+        """Key -> value, as ``pick`` decides."""
+        return {key: _picked(key, parameter, pick) for key, parameter in self.parameters.items()}
+
+    def inner(self) -> dict[str, Range]:
+        """Ranges inside of choices, by the names of their parameters.
+
+        >>> list(read_space({"model.optimizer": [{"name": "adam", "lr": {"low": 0.1, "high": 1.0}}]}).inner())
+        ['model.optimizer[adam].lr']
+        """
+        return {
+            f"{key}[{label}]{path}": found
+            for key, parameter in self.parameters.items()
+            if isinstance(parameter, Choices)
+            for label, template in parameter.options.items()
+            for path, found in _ranges(template)
+        }
+
+    def cells(self) -> list[dict[str, Any]]:
+        """The Cartesian product: name of a parameter -> number or label, each combination once.
+
+        Raises:
+            ConfigError: If a range has no end of values.
+
+        >>> read_space({"a": [1, 2], "b": {"low": 0, "high": 1}}).cells()
+        [{'a': '1', 'b': 0}, {'a': '1', 'b': 1}, {'a': '2', 'b': 0}, {'a': '2', 'b': 1}]
+        """
+        parts = [list(_cells_of(key, parameter)) for key, parameter in self.parameters.items()]
+        return [{name: value for part in cell for name, value in part.items()} for cell in product(*parts)]
+
+    @property
+    def size(self) -> int | None:
+        """How many combinations there are; ``None`` where a range has no end of values."""
+        sizes = [_size(parameter) for parameter in self.parameters.values()]
+        return None if None in sizes else math.prod(size for size in sizes if size is not None)
+
+    def describe(self) -> dict[str, str]:
+        """Key -> its values, in words."""
+        return {
+            key: str(p) if isinstance(p, Range) else ", ".join(f"{flow(shown(v))}" for v in p.options.values())
+            for key, p in self.parameters.items()
+        }
+
+    def samples(self) -> dict[str, list[Any]]:
+        """Key -> values that stand for all: every choice, with the ends of ranges in it, and the ends of a range."""
+        found: dict[str, list[Any]] = {}
+        for key, parameter in self.parameters.items():
+            for label in [None] if isinstance(parameter, Range) else list(parameter.options):
+                ends = [_picked(key, parameter, _end(label, last)) for last in (0, 1)]
+                found.setdefault(key, []).extend(ends if ends[0] != ends[1] else ends[:1])
+        return found
+
+
+def read_space(given: object) -> Space:
+    """Reads a space as a YAML file holds it.
+
+    Args:
+        given: Key of a config, as on the command line -> a list of choices, or ``{low, high[, log][, step]}``.
+
+    Raises:
+        ConfigError: If it is no such thing; the message says what to write.
+
+    >>> read_space({"model.activation": ["relu", "gelu"], "model.dropout": {"low": 0.0, "high": 0.5}}).describe()
+    {'model.activation': 'relu, gelu', 'model.dropout': '0..0.5'}
+    """
+    if not isinstance(given, Mapping) or not given:
+        raise ConfigError("space: write keys with their values, such as `model.activation: [relu, gelu]`")
+    parameters: dict[str, Parameter] = {}
+    for key, values in given.items():
+        name = short(str(key))
+        if not _KEY.fullmatch(name):
+            raise ConfigError(f"space: {key!r} is no key; write it as on the command line, such as model.optimizer.lr")
+        if name in parameters:
+            raise ConfigError(f"space: {name} is given twice; write it once")
+        parameters[name] = _parameter(name, values)
+    return Space(parameters)
+
+
+def short(key: str) -> str:
+    """A key as people write it on the command line.
+
+    >>> short("--model.init_args.optimizer.lr")
+    'model.optimizer.lr'
+    """
+    return re.sub(r"^(model|data)\.init_args\.", r"\1.", key.removeprefix("--"))
+
+
+def flow(value: Any) -> str:
+    """A value as one line of YAML.
+
+    >>> flow([{"name": "l2", "weight": 0.0001}]), flow("relu"), flow(None)
+    ('[{name: l2, weight: 0.0001}]', 'relu', 'null')
+    """
+    text = yaml.safe_dump(value, default_flow_style=True, width=math.inf, sort_keys=False).strip()
+    return text.removesuffix("...").strip()
+
+
+def shown(value: Any) -> Any:
+    """A value with its numbers rounded, and its ranges in words, for people."""
+    if isinstance(value, Range):
+        return str(value)
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    if isinstance(value, Mapping):
+        return {key: shown(part) for key, part in value.items()}
+    return [shown(part) for part in value] if isinstance(value, list) else value
+
+
+# Reading
+
+
+def _parameter(key: str, given: Any) -> Parameter:
+    if isinstance(given, list | tuple):
+        return _choices(key, list(given))
+    if isinstance(given, Mapping):
+        if "low" in given or "high" in given:
+            return _range(key, given)
+        close = next(iter(given), "...")
+        raise ConfigError(
+            f"space: {key}: a mapping is a range {{low: ..., high: ...}}; for a key inside write `{key}.{close}: ...`, "
+            "for choices a list [...]"
+        )
+    raise ConfigError(
+        f"space: {key}: {given!r} is one value, which leaves nothing to search; write a list [{given}, ...], a range "
+        "{low: ..., high: ...}, or put it into the config"
+    )
+
+
+def _choices(key: str, given: list[Any]) -> Choices:
+    if not given:
+        raise ConfigError(f"space: {key}: the list is empty; write the values to try, such as [relu, gelu]")
+    values = [_template(f"{key}[{i}]", value) for i, value in enumerate(given)]
+    names = [value.get("name") if isinstance(value, Mapping) else value for value in values]
+    options: dict[str, Any] = {}
+    for value, name in zip(values, names, strict=True):
+        open_ = next(_ranges(value), None) is not None
+        label = name if open_ and isinstance(name, str) and names.count(name) == 1 else flow(_in_words(value))
+        if label in options:
+            raise ConfigError(f"space: {key}: {label} stands in the list twice; write it once")
+        options[label] = value
+    return Choices(options)
+
+
+def _template(place: str, given: Any) -> Any:
+    """A choice, with its ranges read."""
+    if isinstance(given, Mapping):
+        if "low" in given and "high" in given:
+            return _range(place, given)
+        return {str(key): _template(f"{place}.{key}", value) for key, value in given.items()}
+    if isinstance(given, list | tuple):
+        return [_template(f"{place}[{i}]", value) for i, value in enumerate(given)]
+    return _number_or(given)
+
+
+def _number_or(given: Any) -> Any:
+    """YAML reads ``1e-4`` as a text; it is meant as a number."""
+    return float(given) if isinstance(given, str) and _EXPONENT.fullmatch(given) else given
+
+
+def _range(key: str, given: Mapping[str, Any]) -> Range:
+    for name in given:
+        if name not in _RANGE:
+            raise ConfigError(f"space: {key}: {unknown('word', str(name), _RANGE, of='a range')}")
+    low, high = (_bound(key, name, given) for name in ("low", "high"))
+    log, step = given.get("log", False), given.get("step")
+    if not isinstance(log, bool):
+        raise ConfigError(f"space: {key}: log: {log!r} is not allowed; write true or false")
+    if low == high:
+        raise ConfigError(f"space: {key}: low and high are both {low}, which leaves nothing to search")
+    if low > high:
+        raise ConfigError(f"space: {key}: low {low} is above high {high}; write {{low: {high}, high: {low}}}")
+    if log and low <= 0:
+        raise ConfigError(
+            f"space: {key}: log needs low > 0, not {low}; give the least value that matters, such as 1e-5"
+        )
+    if step is None:
+        whole = isinstance(low, int) and isinstance(high, int)
+        return Range(low, high, log) if whole else Range(float(low), float(high), log)
+    return _stepped(key, low, high, log, _bound(key, "step", given))
+
+
+def _stepped(key: str, low: float, high: float, log: bool, step: float) -> Range:
+    if log:
+        raise ConfigError(f"space: {key}: a range has a step or a log scale, not both; write the values as a list")
+    if not 0 < step <= high - low:
+        raise ConfigError(f"space: {key}: step {step} is out of range; allowed: above 0, {high - low:g} at most")
+    last = low + math.floor((high - low) / step + 1e-9) * step
+    if all(isinstance(number, int) for number in (low, high, step)):
+        return Range(low, last, False, step)
+    return Range(float(low), float(f"{last:.12g}"), False, float(step))
+
+
+def _bound(key: str, name: str, given: Mapping[str, Any]) -> float:
+    if name not in given:
+        raise ConfigError(f"space: {key}: a range needs low and high; {name} is missing")
+    value = _number_or(given[name])
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ConfigError(f"space: {key}: {name}: {given[name]!r} is no number")
+    return value
+
+
+# Walking
+
+
+def _ranges(template: Any, path: str = "") -> Iterator[tuple[str, Range]]:
+    """The ranges in a choice, with their paths."""
+    if isinstance(template, Range):
+        yield path, template
+    elif isinstance(template, Mapping):
+        for key, value in template.items():
+            yield from _ranges(value, f"{path}.{key}")
+    elif isinstance(template, list):
+        for i, value in enumerate(template):
+            yield from _ranges(value, f"{path}.{i}")
+
+
+def _filled(template: Any, path: str, value_at: Mapping[str, Any]) -> Any:
+    if isinstance(template, Range):
+        return value_at[path]
+    if isinstance(template, Mapping):
+        return {key: _filled(value, f"{path}.{key}", value_at) for key, value in template.items()}
+    if isinstance(template, list):
+        return [_filled(value, f"{path}.{i}", value_at) for i, value in enumerate(template)]
+    return template
+
+
+def _in_words(template: Any) -> Any:
+    return _filled(template, "", {path: str(found) for path, found in _ranges(template)})
+
+
+def _picked(key: str, parameter: Parameter, pick: Pick) -> Any:
+    if isinstance(parameter, Range):
+        return parameter.clean(pick(key, parameter))
+    label = pick(key, parameter)
+    template, place = parameter.options[label], f"{key}[{label}]"
+    numbers = {path: found.clean(pick(f"{place}{path}", found)) for path, found in _ranges(template)}
+    return _filled(template, "", numbers)
+
+
+def _cells_of(name: str, parameter: Parameter) -> Iterator[dict[str, Any]]:
+    if isinstance(parameter, Range):
+        numbers = parameter.grid()
+        if numbers is None:
+            raise ConfigError(
+                f"space: {name}: a grid needs an end of values, and the range {parameter} has none; add a step, write "
+                "the values as a list, or take --sampler random or tpe"
+            )
+        yield from ({name: number} for number in numbers)
+        return
+    for label, template in parameter.options.items():
+        inner = [list(_cells_of(f"{name}[{label}]{path}", found)) for path, found in _ranges(template)]
+        for cell in product(*inner):
+            yield {name: label, **{key: value for part in cell for key, value in part.items()}}
+
+
+def _size(parameter: Parameter) -> int | None:
+    if isinstance(parameter, Range):
+        grid = parameter.grid()
+        return None if grid is None else len(grid)
+    total = 0
+    for template in parameter.options.values():
+        sizes = [_size(found) for _, found in _ranges(template)]
+        if None in sizes:
+            return None
+        total += math.prod(size for size in sizes if size is not None)
+    return total
+
+
+def _end(label: str | None, last: int) -> Pick:
+    return lambda _, p: (p.low, p.high)[last] if isinstance(p, Range) else label
