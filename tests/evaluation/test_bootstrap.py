@@ -103,6 +103,21 @@ def test_options_out_of_range(options: dict[str, float], message: str) -> None:
         intervals(predictions("binary", 10), **options)  # type: ignore[arg-type]
 
 
+def test_the_interval_of_a_calibration_error_holds_it() -> None:
+    for seed in range(5):
+        made = predictions("binary", 90, seed)
+        drawn, found = bootstrap(made, 300)["calibration_error"], intervals(made, 300)["calibration_error"]
+        assert drawn.mean() > found.value  # chance adds to it in every resample
+        assert 0 <= found.low < found.value < found.high
+
+
+def test_draws_of_another_size() -> None:
+    made = predictions("binary", 40)
+    rows = np.random.default_rng(0).integers(0, 40, (3, 7), dtype=np.int64)
+    found = bootstrap(made, 3, size=7)["accuracy"]
+    np.testing.assert_allclose(found, [(made.predicted == made.targets)[r].mean() for r in rows])
+
+
 def test_an_interval_of_nothing_defined_is_the_value() -> None:
     found = interval(0.5, np.array([np.nan]))
     assert (found.low, found.high) == (0.5, 0.5)

@@ -6,6 +6,7 @@ from fulmen.callbacks.history import History
 from fulmen.callbacks.predictions import PredictionWriter
 from fulmen.callbacks.progress import ProgressBar
 from fulmen.callbacks.recording import PredictionRecorder
+from fulmen.callbacks.report import Report
 from fulmen.callbacks.split import SplitWriter
 from fulmen.callbacks.swa import SWA
 
@@ -18,5 +19,6 @@ __all__ = [
     "PredictionRecorder",
     "PredictionWriter",
     "ProgressBar",
+    "Report",
     "SplitWriter",
 ]

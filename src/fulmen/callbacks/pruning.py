@@ -137,11 +137,11 @@ def open_storage(url: str) -> BaseStorage:
         ConfigError: If it cannot be opened.
     """
     from optuna import storages
+    from optuna.storages.journal import JournalFileBackend
 
     if url.startswith("journal:"):
         try:
-            backend = storages.journal.JournalFileBackend(url.removeprefix("journal:"))
-            return storages.JournalStorage(backend)
+            return storages.JournalStorage(JournalFileBackend(url.removeprefix("journal:")))
         except (OSError, ValueError) as error:
             raise _unreachable(url, error) from error
     if "://" not in url:

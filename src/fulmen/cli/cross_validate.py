@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,17 +45,19 @@ def run(command: str, arguments: list[str]) -> None:
     from fulmen.cli import fold_folders as folders
 
     root = Path(invocation.runs_root) / invocation.name
-    folds, repeats = own.folds or 5, own.repeats or 1
-    asked, folder = folders.Asked.of(folds, repeats, invocation), None
+    asked, folder = folders.Asked.of(_or(own.folds, 5), _or(own.repeats, 1), invocation), None
     if own.resume is not None:
         folder = folders.find_folder(own.resume, root)
         kept = folders.Asked.read(folder)
-        if own.folds is None and own.repeats is None:
-            asked = folders.Asked(kept.folds, kept.repeats, asked.configs, asked.typed)
-        if invocation.configs or invocation.typed:
-            folders.check_same(folder, kept, asked)
+        given = asked if invocation.configs or invocation.typed else kept  # nothing given: as it was
+        folds, repeats = _or(own.folds, kept.folds), _or(own.repeats, kept.repeats)
+        folders.check_same(folder, kept, replace(given, folds=folds, repeats=repeats))
         asked, invocation = kept, Invocation.read("fit", kept.arguments(folder))
     _cross_validate(command, own, invocation, asked, root, folder)
+
+
+def _or(value: Any, default: Any) -> Any:
+    return default if value is None else value
 
 
 def _cross_validate(
@@ -91,10 +95,11 @@ def _cross_validate(
 
 def _made(command: str, invocation: Invocation) -> Made:
     """Model, data and options, made once so that whatever is wrong with them is said before anything is trained."""
-    from fulmen.cli.fitting import kept_process
+    from fulmen.cli.fitting import kept_process, logged_to
     from fulmen.cli.made import make
 
-    with kept_process():
+    unread = io.StringIO()
+    with kept_process(), logged_to(unread):
         return make(command, invocation)
 
 

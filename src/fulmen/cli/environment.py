@@ -43,7 +43,7 @@ def describe(used: Iterable[Mapping[str, Any]], arguments: Iterable[str]) -> dic
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if cuda else [],
         "cuda": torch.version.cuda if cuda else None,
         "cudnn": torch.backends.cudnn.version() if cuda else None,  # type: ignore[no-untyped-call]
-        "versions": versions(),
+        "versions": {**versions(), "torch": str(torch.__version__)},  # with its build: +cpu, +cu126
         "plugins": plugins(),
         "used": distributions,
     }

@@ -75,7 +75,7 @@ def fit_run(arguments: Sequence[str], folder: Path, isolated: bool = False) -> F
         if isolated:
             _in_own_process(arguments, folder, file)
         else:
-            with kept_process(), contextlib.redirect_stdout(file), contextlib.redirect_stderr(file), _logged_to(file):
+            with kept_process(), contextlib.redirect_stdout(file), contextlib.redirect_stderr(file), logged_to(file):
                 _in_this_process(arguments, folder)
     return Fitted.read(folder)
 
@@ -97,7 +97,7 @@ def _in_this_process(arguments: Sequence[str], folder: Path) -> None:
 
 
 @contextmanager
-def _logged_to(file: IO[str]) -> Iterator[None]:
+def logged_to(file: IO[str]) -> Iterator[None]:
     """Inside, Lightning's loggers write to a file; they keep the stderr that they found when they were imported."""
     import lightning.pytorch  # noqa: F401  # makes them
 

@@ -36,7 +36,7 @@ COMMANDS = {
     "fit": Command("train a model, then test the best checkpoint", "fulmen.cli.run:run"),
     "validate": Command("score a checkpoint on the validation data", "fulmen.cli.run:run"),
     "test": Command("score a checkpoint on the test data", "fulmen.cli.run:run"),
-    "predict": Command("write a table of predictions", "fulmen.cli.run:run"),
+    "predict": Command("write a table of predictions", "fulmen.cli.exported:predict"),
     "check": Command("say what is wrong with the data of a config, where, and how to mend it", "fulmen.cli.check:run"),
     "augment": Command(
         "show what augmentations do, as a sheet of images or a table of texts", "fulmen.cli.augment:run"

@@ -27,6 +27,8 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", ".*is not supported by the model summary.*")
     # a run that another command starts finds its folder made, with what it prints in it
     warnings.filterwarnings("ignore", "Experiment logs directory .* exists and is not empty.*")
+    # where no sample validates, the loader of validation is an empty list, and is meant to be
+    warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero.*")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_tip)
 
 

@@ -177,7 +177,7 @@ def _class_counts(data: Any) -> dict[str, int] | None:
     if counts is None:
         return None
     names = data.class_names or [str(i) for i in range(len(counts))]
-    return dict(zip(map(str, names), counts.tolist(), strict=True))
+    return dict(zip(map(str, names), counts.tolist(), strict=False))
 
 
 def _within(folder: Path, path: str | None) -> str | None:

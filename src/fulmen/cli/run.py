@@ -26,6 +26,7 @@ from fulmen.callbacks import (
     PredictionRecorder,
     PredictionWriter,
     ProgressBar,
+    Report,
     SplitWriter,
 )
 from fulmen.callbacks.pruning import from_environment
@@ -145,6 +146,12 @@ class FulmenCLI(LightningCLI):
             type=list[ScoredSplit],
             default=[],
             help="Splits whose predictions of the best model fit writes into the run's folder: val, test.",
+        )
+        parser.add_argument(
+            "--report",
+            type=Report | None,
+            default=None,
+            help="Ends fit with a report of the best model, as `lightning report` writes it; {} for its defaults.",
         )
         parser.add_argument(
             "--check",
@@ -305,6 +312,7 @@ class FulmenCLI(LightningCLI):
         try:
             before_fit(self.datamodule, self._section.check, self.invocation)
             self._check_kept()
+            self._check_report()
         except FulmenError:
             if self.run_folder is not None and self.run_folder.is_dir() and not any(self.run_folder.iterdir()):
                 self.run_folder.rmdir()
@@ -327,6 +335,43 @@ class FulmenCLI(LightningCLI):
             missing = [split for split in kept if split not in data.datasets]
             if missing:
                 raise ConfigError(f"keep_predictions: {unknown('split', missing[0], list(data.datasets))}")
+
+    @property
+    def _asked_report(self) -> Report | None:
+        found: Report | None = self.config_init[self.invocation.command].report
+        return found
+
+    def _report_split(self) -> str:
+        """The split that a report is asked of; the test set only where the closing test reads it too."""
+        asked = self._asked_report
+        tests = "test" in self.datamodule.datasets and self._section.test_after_fit
+        return asked.split if asked is not None and asked.split else "test" if tests else "val"
+
+    def _check_report(self) -> None:
+        """Checks before training that the report can be made."""
+        asked, data = self._asked_report, self.datamodule
+        if asked is None:
+            return
+        if not (isinstance(self.model, SupervisedModule) and isinstance(data, SupervisedDataModule)):
+            raise ConfigError("report: it needs a SupervisedModule and a SupervisedDataModule; leave it out")
+        data.prepare_data()
+        data.setup("fit")
+        split = self._report_split()
+        if split not in data.datasets:
+            raise ConfigError(f"report: split: {unknown('split', split, list(data.datasets))}")
+        data.sample_values(split, asked.slices)
+
+    def _write_report(self, checkpoint: str | None) -> None:
+        """Writes the report of the best model."""
+        from fulmen.cli.report import report_after_fit
+
+        asked, split = self._asked_report, self._report_split()
+        assert asked is not None
+        if split not in self.recorder.predictions:
+            self._score(split, checkpoint, keep=True)
+        if self.run_folder is not None and self.trainer.is_global_zero:
+            report_after_fit(asked, self.recorder.predictions[split], self.model, self.datamodule,
+                             self.run_folder, checkpoint)  # fmt: skip
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:
@@ -361,13 +406,18 @@ class FulmenCLI(LightningCLI):
         seconds = time.monotonic() - began
         for split in self._section.keep_predictions:
             self._keep_predictions(split, best or last)
+        reported = self._asked_report is not None and self._report_split()
         if self.run_recorder is not None:
-            tested = stage == "test" or "test" in self._section.keep_predictions
+            tested = "test" in (stage, reported, *self._section.keep_predictions)
             self._write_record(self.run_recorder, best, last, scores=scores, test_seconds=seconds, tested=tested)
+        if reported:
+            self._write_report(best or last)
         self._report(stage, scores, {"best": best, "last": last, "logs": self.run_folder})
 
-    def _score(self, stage: str, checkpoint: str | None) -> dict[str, float]:
-        trainer, keep = self.trainer, stage in self._section.keep_predictions
+    def _score(self, stage: str, checkpoint: str | None, keep: bool = False) -> dict[str, float]:
+        trainer = self.trainer
+        keep = keep or stage in self._section.keep_predictions
+        keep = keep or (self._asked_report is not None and stage == self._report_split())
         trainer.callbacks += [self.recorder] if keep else []  # type: ignore[attr-defined]
         score = trainer.test if stage == "test" else trainer.validate
         scores = dict(score(self.model, datamodule=self.datamodule, ckpt_path=checkpoint, verbose=False)[0])
@@ -395,7 +445,7 @@ class FulmenCLI(LightningCLI):
             monitor=monitor,
             mode=mode,
             best_epoch=self.history.best(monitor, mode or "min") if monitor else {},
-            epochs=len(self.history.epochs),
+            epochs=self.history.epochs,
             seconds=self.history.seconds,
             **facts,
         )

@@ -188,12 +188,6 @@ def load(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: If it is no checkpoint, or holds more than plain values.
     """
-    import pickle
+    from fulmen.core.checkpoints import load_safely
 
-    import torch
-
-    try:
-        loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise CheckpointError(f"{path} is no checkpoint that can be loaded safely: {error}") from error
-    return loaded
+    return load_safely(path)

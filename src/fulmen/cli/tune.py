@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from fulmen.workflows.tuning import SearchResult, Study, TrialResult
 
 
+_DESCRIPTION = """Searches for the values of a config's keys that score best. Each trial is a run of `fit`, in a
+folder of its own; no trial sees the test set. The space is YAML: `model.activation: [relu, gelu]` are choices,
+`model.optimizer.lr: {low: 1e-4, high: 1e-1, log: true}` is a range (also with step: 16). Choices may be whole specs,
+with ranges inside: `model.optimizer: [adam, {name: sgd, lr: {low: 0.01, high: 1.0}}]`. Keys such as
+--trainer.max_epochs 5 work as with `lightning fit`, and hold for all trials."""
+
+
 def run(command: str, arguments: list[str]) -> None:
     """Runs `lightning tune`.
 
@@ -104,26 +111,27 @@ def _finish(settings: Settings, study: Study, folder: Path) -> None:
     write_csv(found, folder / "trials.csv")
     others = len(found.of("running", "waiting"))
     if others and not found.ranked:
-        print(f"{others} trials are still at work in other processes")
+        print(_elsewhere(others))
         return
     best = write_best(settings, found.best, folder)
     figures = write_pictures(study, settings, folder)
     page = write_page(found, settings, figures, best, folder)
     print(f"\n{table(found, settings)}")
     if others:
-        print(f"{others} trials are still at work in other processes, which will write this anew")
+        print(f"{_elsewhere(others)}, which will write this anew")
     print(f"\nbest    {best}  (lightning fit --config {best})\ntrials  {folder / 'trials.csv'}\npage    {page}")
+
+
+def _elsewhere(count: int) -> str:
+    trials = "1 trial is" if count == 1 else f"{count} trials are"
+    return f"{trials} still at work in other processes"
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"lightning {command}",
         usage=f"lightning {command} --config FILE --space FILE [--KEY VALUE ...] [options]",
-        description="Searches for the values of a config's keys that score best. Each trial is a run of `fit`, in a "
-        "folder of its own; no trial sees the test set. The space is YAML: `model.activation: [relu, gelu]` are choices, "
-        "`model.optimizer.lr: {low: 1e-4, high: 1e-1, log: true}` is a range (also with step: 16). Choices may be "
-        "whole specs, with ranges inside: `model.optimizer: [adam, {name: sgd, lr: {low: 0.01, high: 1.0}}]`. Keys such "
-        "as --trainer.max_epochs 5 work as with `lightning fit`, and hold for all trials.",
+        description=_DESCRIPTION,
         allow_abbrev=False,
     )
     parser.add_argument("--space", metavar="FILE", help="what is searched")
@@ -144,8 +152,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="of the sampler (0); trainings keep the config's seed_everything")
     parser.add_argument("--study", metavar="FOLDER", help="go on with a study, or join it from another "
                         "process; or the name of a new one (study_N)")  # fmt: skip
-    parser.add_argument("--storage", help="sqlite (a file in the study's folder), journal (the "
-                        "same for several machines that share it), journal:FILE, sqlite:///FILE, or a database's address")  # fmt: skip
+    parser.add_argument("--storage", help="sqlite (a file in the study's folder), journal (the same, for several "
+                        "machines that share it), journal:FILE, sqlite:///FILE, or a database's address")  # fmt: skip
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that work on it at once (1)")
     parser.add_argument("--isolated", action="store_true", help="each training in a process of its own: slower to "
                         "start, and what runs out of memory ends alone")  # fmt: skip

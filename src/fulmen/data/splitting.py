@@ -247,7 +247,7 @@ class Splitting:
             raise ConfigError("folds: a fold for each group needs `split_by: {group: COLUMN}`")
         given = self._given(samples)
         positions = self._positions(samples, given)
-        pool = np.flatnonzero(self._divide(given, positions) != _TEST)
+        pool = np.flatnonzero(replace(self, folds=2)._divide(given, positions) != _TEST)
         names, number = as_groups(_values(samples, self._name)[pool], self._name)
         if len(names) < 2:
             raise DataError(f"folds: column {self._name!r} holds {len(names)} group; a fold for each needs 2 at least")

@@ -329,7 +329,9 @@ class TabularData(SupervisedDataModule):
     def sample_values(self, split: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
         """See the base class; the file is read again."""
         tables = self._stacked(split)
-        tables.require(names)
+        unknown_name = next((name for name in names if name not in tables.names), None)
+        if unknown_name is not None:
+            raise ConfigError(f"slices: {unknown('column', unknown_name, tables.names)}")
         dataset: Any = self.datasets[split]
         places = dataset.places.numpy()
         return {name: np.asarray(tables.column(name).take(places).to_numpy()) for name in names}

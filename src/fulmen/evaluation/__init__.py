@@ -6,7 +6,8 @@ from fulmen.evaluation.learning import Curves, Verdict, verdict
 from fulmen.evaluation.metrics import HEADLINE, higher_is_better, per_class, scores, undefined
 from fulmen.evaluation.page import Page
 from fulmen.evaluation.predictions import Predictions
-from fulmen.evaluation.report_page import About, compose
+from fulmen.evaluation.report_page import About
+from fulmen.evaluation.writing import describe, write_report
 
 __all__ = [
     "HEADLINE",
@@ -18,7 +19,7 @@ __all__ = [
     "Predictions",
     "Verdict",
     "bootstrap",
-    "compose",
+    "describe",
     "higher_is_better",
     "interval",
     "intervals",
@@ -26,4 +27,5 @@ __all__ = [
     "scores",
     "undefined",
     "verdict",
+    "write_report",
 ]

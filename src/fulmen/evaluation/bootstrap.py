@@ -16,6 +16,10 @@ _VALUES = 2**18
 """Weights that are worked on at once: they should stay in the processor's cache."""
 
 
+_BIASED = {"calibration_error"}
+"""Higher in every resample than in the samples themselves: what chance adds in each bin is added twice."""
+
+
 @dataclass(frozen=True)
 class Interval:
     """A score, and the range that the true one is in with the chosen confidence.
@@ -32,7 +36,11 @@ class Interval:
 
 
 def bootstrap(
-    predictions: Predictions, resamples: int = 1000, seed: int = 0, groups: NDArray[Any] | None = None
+    predictions: Predictions,
+    resamples: int = 1000,
+    seed: int = 0,
+    groups: NDArray[Any] | None = None,
+    size: int | None = None,
 ) -> dict[str, NDArray[np.float64]]:
     """Every headline metric on samples that were drawn anew, with replacement.
 
@@ -45,6 +53,7 @@ def bootstrap(
         seed: Of the draws.
         groups: ``(N,)``: samples with the same value are drawn together, as many groups as there are; for samples
             that are not independent of each other, such as several of one patient.
+        size: How many samples (groups) are drawn each time; ``None``: as many as there are.
 
     Returns:
         Metric -> ``(resamples,)``; not a number where a resample does not define it (it has no sample of a class).
@@ -62,7 +71,7 @@ def bootstrap(
     random = np.random.default_rng(seed)
     parts = []
     for start in range(0, resamples, chunk):
-        counts = _draw(random, units, min(chunk, resamples - start))
+        counts = _draw(random, units, min(chunk, resamples - start), size or units)
         parts.append(measure(counts if group is None else counts[group]))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -75,6 +84,8 @@ def intervals(
     groups: NDArray[Any] | None = None,
 ) -> dict[str, Interval]:
     """Every headline metric with its interval: the percentiles of the bootstrap.
+
+    Those of the calibration error, which chance makes larger in every resample, are moved by the mean of what it adds.
 
     Args:
         predictions: See :func:`bootstrap`.
@@ -90,30 +101,34 @@ def intervals(
     if not 0 < level < 1:
         raise ConfigError(f"level: {level} is out of range; allowed: above 0 and below 1")
     drawn = bootstrap(predictions, resamples, seed, groups)
-    return {name: interval(value, drawn[name], level) for name, value in scores(predictions).items()}
+    found = scores(predictions)
+    return {name: interval(value, drawn[name], level, name in _BIASED) for name, value in found.items()}
 
 
-def interval(value: float, drawn: NDArray[np.float64], level: float = 0.95) -> Interval:
+def interval(value: float, drawn: NDArray[np.float64], level: float = 0.95, biased: bool = False) -> Interval:
     """The percentile interval of what resamples gave; those that define no value are left out.
 
     Args:
         value: Of the samples as they are.
         drawn: ``(resamples,)``.
         level: Share of the resamples that lie inside.
+        biased: Whether the resamples are moved so that their mean is the value; none becomes negative.
 
-    >>> interval(0.5, np.linspace(0, 1, 101), 0.9)
-    Interval(value=0.5, low=0.05, high=0.95)
+    >>> interval(0.5, np.linspace(0, 1, 5), 0.5)
+    Interval(value=0.5, low=0.25, high=0.75)
     """
     defined = drawn[~np.isnan(drawn)]
     if not len(defined):
         return Interval(value, value, value)
+    if biased:
+        defined = np.maximum(defined - (defined.mean() - value), 0)
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return Interval(value, float(low), float(high))
 
 
-def _draw(random: np.random.Generator, units: int, resamples: int) -> NDArray[np.float64]:
+def _draw(random: np.random.Generator, units: int, resamples: int, size: int) -> NDArray[np.float64]:
     """``(units, resamples)``: how often each was drawn."""
-    drawn = random.integers(0, units, (resamples, units), dtype=np.int64)
+    drawn = random.integers(0, units, (resamples, size), dtype=np.int64)
     drawn *= resamples
     drawn += np.arange(resamples)[:, None]
     counts = np.bincount(drawn.ravel(), minlength=units * resamples)

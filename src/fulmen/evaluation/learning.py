@@ -57,8 +57,9 @@ class Curves:
 
     @classmethod
     def of(cls, rows: Mapping[int, Mapping[str, float]]) -> Curves:
-        """Curves of epoch -> logged name -> value."""
-        epochs = sorted(rows)
+        """Curves of epoch -> logged name -> value; what is logged after the training (a closing test) is left out."""
+        trained = [epoch for epoch, row in rows.items() if any(name.startswith("train/") for name in row)]
+        epochs = sorted(trained or rows)
         names = dict.fromkeys(name for epoch in epochs for name in rows[epoch])
         values = {name: np.array([rows[e].get(name, np.nan) for e in epochs], np.float64) for name in names}
         return cls(np.array(epochs, np.int64), values)
@@ -90,8 +91,8 @@ def verdict(curves: Curves, chance: float | None = None) -> Verdict:
     Everything is measured in shares of the loss of chance, from the losses of the epoch with the lowest validation loss
     and of the last one. In this order:
 
-    - *overfitting*, if validation is above training by more than :data:`GAP`, or rose again by more than :data:`RISE`
-      since its best epoch while training fell;
+    - *overfitting*, if validation is above training by more than :data:`GAP` at its best; or at the end, or if it rose
+      by more than :data:`RISE` since its best epoch, while training fell;
     - *underfitting*, if training is below chance by less than :data:`LEARNED`, or if the last epoch is the best one and
       validation still fell by more than :data:`MOVING` in the last fifth of the epochs;
     - *neither* else.
@@ -125,10 +126,11 @@ def verdict(curves: Curves, chance: float | None = None) -> Verdict:
             f"training loss {train[best]:.3g} ({against}): the model knows its training samples better than others. "
             "More data, augmentation, dropout, weight decay or a smaller model help.",
         )
-    if rise > RISE and train[last] < train[best]:
+    apart = (val[last] - train[last]) / start
+    if train[last] < train[best] and (rise > RISE or apart > GAP):
         return Verdict(
             "overfitting",
-            f"Overfitting from epoch {epochs[best]} on: since then the validation loss rose from {val[best]:.3g} to "
+            f"Overfitting from epoch {epochs[best]} on: since then the validation loss went from {val[best]:.3g} to "
             f"{val[last]:.3g} while the training loss fell from {train[best]:.3g} to {train[last]:.3g} ({against}). "
             f"A checkpoint of epoch {epochs[best]} does not suffer from it; early stopping saves the time.",
         )
@@ -152,8 +154,8 @@ def verdict(curves: Curves, chance: float | None = None) -> Verdict:
     return Verdict(
         "neither",
         f"Neither over- nor underfitting: at its best, in epoch {epochs[best]} of {len(val)}, the validation loss is "
-        f"{val[best]:.3g}, close to the training loss of {train[best]:.3g} ({against}), and it ended at "
-        f"{val[last]:.3g}.",
+        f"{val[best]:.3g}, {'close to' if val[best] > train[best] else 'not above'} the training loss of "
+        f"{train[best]:.3g} ({against}), and it ended at {val[last]:.3g}.",
     )
 
 

@@ -134,7 +134,7 @@ class Page:
             alt: What it shows, for readers who do not see it; without: the caption.
         """
         buffer = BytesIO()
-        figure.savefig(buffer, format="png", dpi=150)
+        figure.savefig(buffer, format="png", dpi=120)
         width = round(figure.get_size_inches()[0] * 96)
         self.image(buffer.getvalue(), caption, alt, width)
 
@@ -205,4 +205,4 @@ def _said(value: object) -> str:
         return "-"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else "0" if abs(value) < 1e-7 else f"{value:.4g}"

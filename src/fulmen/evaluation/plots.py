@@ -61,10 +61,10 @@ def draw_reliability(predictions: Predictions) -> Figure:
     middle, width = (edges[1:] + edges[:-1]) / 2, edges[1] - edges[0]
     shown = found.samples > 0
     top.plot([0, 1], [0, 1], "--", color=_GREY, label="as sure as right")
-    top.bar(middle[shown], found.accuracy[shown], width * 0.92, color="#9db7d1", label="right")
-    top.plot(found.confidence[shown], found.accuracy[shown], "o", color=_BLUE, markersize=4, label="mean of the bin")
+    top.bar(middle[shown], found.accuracy[shown], width * 0.92, color="#9db7d1")
+    top.plot(found.confidence[shown], found.accuracy[shown], "o", color=_BLUE, markersize=4, label="samples of a bin")
     top.set(ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.02))
-    top.legend(frameon=False, loc="upper left")
+    _legend(top, loc="upper left")
     bottom.bar(middle, found.samples, width * 0.92, color=_BLUE)
     about = "probability of the predicted class"
     if predictions.task == "binary":
@@ -96,7 +96,7 @@ def draw_ranking(predictions: Predictions) -> Figure:
     left.set(title="ROC", xlabel="share of the others that is let in", ylabel="share that is found (recall)")
     right.set(title="precision and recall", xlabel="share that is found (recall)", ylabel="precision", ylim=(0, 1.02))
     _tidy(left, right)
-    left.legend(frameon=False, fontsize=8, loc="lower right")
+    _legend(left, fontsize=8, loc="lower right")
     return figure
 
 
@@ -150,7 +150,7 @@ def draw_learning(curves: Curves, metric: str | None, best: int | None) -> Figur
             axes.axvline(epochs[best], color=_RED, linestyle="--", linewidth=1, label=f"best: epoch {epochs[best]}")
         axes.set(title=name, xlabel="epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.legend(frameon=False, fontsize=9)
+        _legend(axes, fontsize=9)
     _tidy(*panels)
     return figure
 
@@ -173,9 +173,9 @@ def draw_slices(slices: Sequence[Slice], metric: str, whole: float) -> Figure:
         axes.plot([part.interval.low, part.interval.high], [i, i], color=colour, linewidth=2.4, alpha=0.6)
         axes.plot(part.interval.value, i, "o", color=colour)
     axes.set_yticks(range(len(shown)), [f"{_short(part.value)}  (n = {part.samples:,})" for part in shown])
-    axes.invert_yaxis()
+    axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set(xlabel=f"{metric} and 95 % interval")
-    axes.legend(frameon=False, fontsize=8)
+    _legend(axes, fontsize=8)
     _tidy(axes)
     return figure
 
@@ -200,6 +200,11 @@ def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def _legend(axes: Axes, **how: Any) -> None:
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(frameon=False, **how)
 
 
 def _tidy(*panels: Axes) -> None:

@@ -180,8 +180,9 @@ def _slices(page: Page, evaluation: Evaluation) -> None:
         f"In no part is the {metric} clearly worse than on the whole ({whole.value:.4g})."
     )  # fmt: skip
     page.paragraph(
-        f"{said} Clearly means that the two 95 % intervals do not overlap; intervals of few samples are wide, so that "
-        "what is not clear may still be so."
+        f"{said} Clearly means that the two 95 % intervals do not overlap, and that chance alone hardly ever gives as "
+        "much in as many samples. Intervals of few samples are wide, those of fewer than ten are not given: what is "
+        "not clear may still be so."
     )
     columns: dict[str, list[Slice]] = {}
     for part in evaluation.slices:
@@ -207,8 +208,8 @@ def _mistakes(page: Page, evaluation: Evaluation, about: About) -> None:
         f"{len(predictions):,} samples are predicted wrongly. "
     )  # fmt: skip
     page.paragraph(
-        f"{wrong}These {len(found)} have the highest loss. Mistaken labels and broken samples gather here, and what the "
-        "model has seen too little of."
+        f"{wrong}These {len(found)} have the highest loss. Mistaken labels and broken samples gather here, and what "
+        "the model has seen too little of."
     )
     if about.mistake_picture is not None:
         page.image(about.mistake_picture, "", "the worst mistakes as pictures")

@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fulmen.evaluation.bootstrap import Interval, intervals
+from fulmen.evaluation.bootstrap import Interval, bootstrap, intervals
 from fulmen.evaluation.metrics import scores
 from fulmen.evaluation.predictions import Predictions
 
 _BINS, _CATEGORIES = 4, 10
+_FEWEST = 10
+"""Samples below which a slice gets no interval: resamples of a few vary less than other samples would."""
+_FEW = 1000
+"""Samples below which a slice is also compared with random ones of its size."""
 MISSING = "missing"
 
 
@@ -26,8 +30,9 @@ class Slice:
         value: What they have in common.
         samples: How many they are.
         scores: Their headline metrics.
-        interval: Of the metric that is said first; ``None`` where it is not defined for them.
-        worse: Whether its interval lies wholly on the worse side of the whole's.
+        interval: Of the metric that is said first; ``None`` where it is not defined for them, or they are very few.
+        worse: Whether its interval lies wholly on the worse side of the whole's, and (where it is small) at most one
+            of 40 random draws of as many samples is as bad.
         better: The same of the better side.
     """
 
@@ -85,9 +90,14 @@ def make_slices(
     for column, values in columns.items():
         for name, mask in groups(values):
             part = predictions.take(mask)
-            own = intervals(part, resamples, seed).get(metric)
-            above = own is not None and whole is not None and own.low > whole.high
-            below = own is not None and whole is not None and own.high < whole.low
+            own = intervals(part, resamples, seed).get(metric) if len(part) >= _FEWEST else None
+            above = below = False
+            if own is not None and whole is not None:
+                above, below = own.low > whole.high, own.high < whole.low
+            if own is not None and (above or below) and len(part) < _FEW:
+                drawn = bootstrap(predictions, resamples, seed, size=len(part))[metric]
+                above = above and bool((drawn >= own.value).mean() <= 0.025)
+                below = below and bool((drawn <= own.value).mean() <= 0.025)
             worse, better = (below, above) if better_is_higher else (above, below)
             found.append(Slice(column, name, len(part), scores(part), own, worse, better))
     return found

@@ -13,20 +13,20 @@ from fulmen.evaluation.predictions import Predictions
 
 @dataclass(frozen=True)
 class Mistake:
-    """A sample, and what was said of it.
+    """A sample with a high loss.
 
     Attributes:
-        row: Its place in the predictions.
-        sample: Its name.
-        target: Its class, its labels, or its value.
+        row: Its row in the data set of the split; of :func:`worst` its place in the predictions.
+        sample: What the data call it: a path, or a row's number.
+        target: Its class, its labels joined by ``;``, or its value.
         prediction: The same of the prediction.
-        probability: Of the predicted class; ``None`` where there is no such.
-        loss: See :func:`losses`.
+        probability: Of the class that is predicted, in [0, 1]; ``None`` where there is no such.
+        loss: Its loss.
         wrong: Whether the prediction is another than the target; ``None`` of a regression.
     """
 
     row: int
-    sample: str
+    sample: object
     target: str
     prediction: str
     probability: float | None
@@ -35,7 +35,11 @@ class Mistake:
 
     @property
     def answer(self) -> str:
-        """The prediction, and how sure the model is of it."""
+        """The prediction, and how sure the model is of it.
+
+        >>> Mistake(0, "a.png", "ants", "bees", 0.734, 1.3, True).answer
+        'bees (73%)'
+        """
         return self.prediction if self.probability is None else f"{self.prediction} ({self.probability:.0%})"
 
 

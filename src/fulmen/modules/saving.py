@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import LightningModule
 
 from fulmen.core import provenance
+from fulmen.core.checkpoints import load_safely
 from fulmen.core.errors import CheckpointError
 from fulmen.core.registry import OWN, Component, registry
 from fulmen.core.spec import primitive
@@ -60,9 +60,9 @@ def check_loadable(cls: type, path: Path, given: set[str]) -> None:
 
     Raises:
         PluginError: If a plugin is missing, or has changed its major version.
-        CheckpointError: If an argument was an object and is not given again.
+        CheckpointError: If it holds objects, or an argument was one and is not given again.
     """
-    saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("fulmen", {})
+    saved = load_safely(path).get("fulmen", {})
     provenance.compare(saved.get("components", []), str(path))
     missing = [name for name in saved.get("objects", []) if name not in given]
     if missing:

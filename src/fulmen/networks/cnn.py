@@ -122,5 +122,5 @@ class CNN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, *input_shape)`` to ``(N, num_outputs)``."""
-        x = x.reshape(len(x), *self.shape)
+        x = x.reshape(x.shape[0], *self.shape)  # len(x) would fix the batch size of an exported graph
         return self.head(self.dropout(self.pool(self.features(x))))  # type: ignore[no-any-return]

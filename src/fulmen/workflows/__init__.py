@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fulmen.workflows.batch_size import SizeSearch, SizeTrial, find_batch_size
+    from fulmen.workflows.card import CardFacts, model_card
     from fulmen.workflows.collecting import collect_predictions
+    from fulmen.workflows.comparison import Comparison, Cost, Entry, compare
     from fulmen.workflows.cross_validation import cross_validate
     from fulmen.workflows.exporting.export import export
     from fulmen.workflows.exporting.running import Answers, Exported, load_exported
@@ -16,10 +18,13 @@ if TYPE_CHECKING:
     from fulmen.workflows.grad_cam import GradCam, grad_cam, overlay
     from fulmen.workflows.learning_rate import RateSweep, find_learning_rate
     from fulmen.workflows.mistakes import Mistake, Mistakes, worst_mistakes
+    from fulmen.workflows.reporting import evaluate, report
 
 _MODULES = {
     "batch_size": "SizeSearch SizeTrial find_batch_size",
+    "card": "CardFacts model_card",
     "collecting": "collect_predictions",
+    "comparison": "Comparison Cost Entry compare",
     "cross_validation": "cross_validate",
     "exporting.export": "export",
     "exporting.running": "Answers Exported load_exported",
@@ -27,12 +32,17 @@ _MODULES = {
     "grad_cam": "GradCam grad_cam overlay",
     "learning_rate": "RateSweep find_learning_rate",
     "mistakes": "Mistake Mistakes worst_mistakes",
+    "reporting": "evaluate report",
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
     "Answers",
+    "CardFacts",
+    "Comparison",
+    "Cost",
     "CrossValidation",
+    "Entry",
     "Exported",
     "GradCam",
     "Mistake",
@@ -41,13 +51,17 @@ __all__ = [
     "SizeSearch",
     "SizeTrial",
     "collect_predictions",
+    "compare",
     "cross_validate",
+    "evaluate",
     "export",
     "find_batch_size",
     "find_learning_rate",
     "grad_cam",
     "load_exported",
+    "model_card",
     "overlay",
+    "report",
     "worst_mistakes",
 ]
 

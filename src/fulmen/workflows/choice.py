@@ -76,14 +76,14 @@ def choose(candidates: Sequence[Candidate], metric: str, rule: Rule = "significa
     near = [c for c in candidates if c is best or _within_noise(c, rule, level)]
     fewest = min((c.parameters for c in near if c.parameters is not None), default=None)
     if fewest is None or best.parameters is None:
-        return Choice(best.name, best.name, [c.name for c in near], _best_reason(best, metric, near, known=False))
+        return Choice(best.name, best.name, [c.name for c in near], _best_reason(best, metric, near, rule, known=False))
     small = [c for c in near if c.parameters == fewest]
     quickest = min((c.seconds for c in small if c.seconds is not None), default=None)
     if quickest is not None:
         small = [c for c in small if c.seconds is not None and c.seconds <= _SAME_TIME * quickest] or small
     order = list(candidates)
     taken = best if best in small else min(small, key=order.index)
-    reason = _best_reason(best, metric, near) if taken is best else _simpler_reason(taken, best, metric, level)
+    reason = _best_reason(best, metric, near, rule) if taken is best else _simpler_reason(taken, best, metric, level)
     return Choice(taken.name, best.name, [c.name for c in near], reason)
 
 
@@ -95,15 +95,16 @@ def _within_noise(candidate: Candidate, rule: Rule, level: float) -> bool:
     return candidate.p_value is not None and candidate.p_value > 1 - level
 
 
-def _best_reason(best: Candidate, metric: str, near: Sequence[Candidate], known: bool = True) -> str:
+def _best_reason(best: Candidate, metric: str, near: Sequence[Candidate], rule: Rule, known: bool = True) -> str:
+    noise = "noise" if rule == "significance" else "one standard error"
     said = f"{best.name} has the best {metric}, {best.score:.4g}"
     others = len(near) - 1
     if not others:
-        return f"{said}, and every other run is behind it by more than noise."
+        return f"{said}, and every other run is behind it by more than {noise}."
     runs = "one other run is" if others == 1 else f"{others} other runs are"
     if not known:
-        return f"{said}; {runs} within noise of it, but how many parameters they have was not recorded."
-    return f"{said}; {runs} within noise of it, but none of them is smaller or trains faster."
+        return f"{said}; {runs} within {noise} of it, but how many parameters they have was not recorded."
+    return f"{said}; {runs} within {noise} of it, but none of them is smaller or trains faster."
 
 
 def _simpler_reason(taken: Candidate, best: Candidate, metric: str, level: float) -> str:

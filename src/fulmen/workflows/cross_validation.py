@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -70,7 +71,7 @@ def cross_validate(
         >>> quiet = {"max_epochs": 1, "accelerator": "cpu", "enable_progress_bar": False, "enable_model_summary": False}
         >>> found = cross_validate(make, IrisData(), folds=3, trainer=quiet)
         >>> len(found.predictions), sorted(set(found.predictions.columns["fold"].tolist()))
-        (127, [0, 1, 2])
+        (128, [0, 1, 2])
     """
     plan = plan_folds(data, folds, repeats, stops=monitor is not None)
     stopping = {"monitor": monitor, "mode": mode, "patience": patience}
@@ -99,7 +100,9 @@ def _train_fold(
     """Trains, scores and reads one fold."""
     history, recorder = History(), PredictionRecorder()
     place.mkdir(parents=True, exist_ok=True)
-    with isolate_rng(), _kept_seed(), silence():
+    with isolate_rng(), _kept_seed(), silence(), warnings.catch_warnings():
+        # where no sample validates, the loader of validation is an empty list, and is meant to be
+        warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero.*")
         seed_everything(seed, workers=True, verbose=False)
         view.prepare_data()
         view.setup("fit")
@@ -127,10 +130,10 @@ def _train_fold(
         found,
         train=len(view.datasets["train"]),
         val=len(view.datasets.get("val", ())),
-        epochs=len(history.epochs),
-        best_epoch=int(chosen.get("epoch", len(history.epochs) - 1)),
+        epochs=history.epochs,
+        best_epoch=int(chosen.get("epoch", history.epochs - 1)),
         seconds=history.seconds,
-        history=history.epochs,
+        history=history.scored,
     )
 
 

@@ -12,41 +12,10 @@ from torch import Tensor
 from fulmen.core.batch import Batch
 from fulmen.core.errors import ConfigError, unknown
 from fulmen.data import SupervisedDataModule
+from fulmen.evaluation.worst import Mistake as Mistake
 from fulmen.modules import SupervisedModule
 from fulmen.nn.modes import mode_kept
 from fulmen.tasks import Task
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """A sample with a high loss.
-
-    Attributes:
-        row: Its row in the data set of the split.
-        sample: What the data call it: a path, or a row's number.
-        target: Its class, its labels joined by ``;``, or its value.
-        prediction: The same of the prediction.
-        probability: Of the class that is predicted, in [0, 1]; ``None`` where there is no such.
-        loss: Its loss.
-        wrong: Whether the prediction is another than the target; ``None`` of a regression.
-    """
-
-    row: int
-    sample: object
-    target: str
-    prediction: str
-    probability: float | None
-    loss: float
-    wrong: bool | None
-
-    @property
-    def answer(self) -> str:
-        """The prediction, and how sure the model is of it.
-
-        >>> Mistake(0, "a.png", "ants", "bees", 0.734, 1.3, True).answer
-        'bees (73%)'
-        """
-        return self.prediction if self.probability is None else f"{self.prediction} ({self.probability:.0%})"
 
 
 @dataclass(frozen=True)

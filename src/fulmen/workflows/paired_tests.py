@@ -14,7 +14,7 @@ from fulmen.core.errors import DataError
 from fulmen.evaluation import Interval, Predictions, bootstrap, scores
 from fulmen.evaluation.bootstrap import interval
 
-_FEW = 25
+_FEW, _ROUNDING = 25, 1e-12
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,9 @@ def difference(value: float, drawn: NDArray[np.float64], level: float = 0.95) ->
     """
     defined = drawn[~np.isnan(drawn)]
     n = len(defined)
-    below, above = (1 + int((defined <= 0).sum())) / (1 + n), (1 + int((defined >= 0).sum())) / (1 + n)
+    below, above = (  # what is nothing but rounding counts as no difference
+        (1 + int((sign * defined <= _ROUNDING).sum())) / (1 + n) for sign in (1, -1)
+    )
     error = float(defined.std(ddof=1)) if n > 1 else math.nan
     return Difference(interval(value, drawn, level), error, min(1.0, 2 * min(below, above)))
 

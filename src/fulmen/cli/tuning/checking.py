@@ -97,13 +97,12 @@ def _typed(value: Any) -> str:
     return value if isinstance(value, str) and yaml.safe_load(value) == value else json.dumps(value)
 
 
-def check_space(space: Space, arguments: Sequence[str], folds: int | None) -> None:
+def check_space(space: Space, arguments: Sequence[str]) -> None:
     """Checks every key and value of a space.
 
     Args:
         space: What is varied.
         arguments: Of `fit`.
-        folds: See :class:`~fulmen.cli.tuning.settings.Settings`.
 
     Raises:
         ConfigError: At the first that `fit` would not take.

@@ -92,7 +92,9 @@ class FitObjective:
         return pruned_by({**given, **when, "monitor": settings.metric})
 
     def _raise_if_stopped(self, attempt: Attempt) -> None:
-        noted = {} if attempt.trial is None else attempt.trial.user_attrs
+        if attempt.trial is None:
+            return
+        noted = attempt.trial.storage.get_trial(attempt.trial._trial_id).user_attrs  # its own are those it began with
         if DIVERGED in noted:
             raise ValueError(f"{self.settings.metric} was no number in epoch {noted[DIVERGED]}")
         if STOPPED in noted:

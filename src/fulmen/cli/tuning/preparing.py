@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from fulmen.cli.invocation import Invocation
 from fulmen.cli.tuning.checking import check_space, comparable, parse
 from fulmen.cli.tuning.settings import Settings, load_space, new_folder, read_settings
-from fulmen.core.errors import ConfigError
+from fulmen.core.errors import ConfigError, FulmenError
 from fulmen.workflows.tuning import Space, Study, open_alone, read_space
 
 _KEPT = ("sampler", "seed", "metric", "mode", "folds", "pruner", "prune_after", "storage")
@@ -34,23 +35,31 @@ def prepare(own: argparse.Namespace, rest: list[str]) -> tuple[Settings, Path, S
     if own.space is None and stored is None:
         raise ConfigError("space: nothing is given; write --space FILE, YAML such as `model.activation: [relu, gelu]`")
     raw = load_space(own.space) if own.space is not None else dict(stored.space) if stored is not None else {}
-    space = read_space(raw)
-    base = parse(rest)
-    check_space(space, rest, own.folds)
-    invocation = Invocation.read("fit", rest)
+    space, base = read_space(raw), parse(rest)
+    if stored is None or raw != stored.space:
+        check_space(space, rest)
     settings = _settings(own, rest, raw, space, base)
     _check_settings(settings, base, space)
-    if folder is None:
-        folder = new_folder(Path(invocation.runs_root), invocation.name, None)
-    if not settings.name:
-        settings = replace(settings, name=f"{invocation.name}/{folder.name}")
+    invocation = Invocation.read("fit", rest)
+    made = folder is None or not folder.is_dir()
+    folder = folder or new_folder(Path(invocation.runs_root), invocation.name, None)
+    settings = replace(settings, name=stored.name if stored is not None else f"{invocation.name}/{folder.name}")
+    try:
+        return settings, folder, _open_filled(settings, base, folder)
+    except FulmenError:
+        if made:
+            shutil.rmtree(folder, ignore_errors=True)  # there is nothing in it
+        raise
+
+
+def _open_filled(settings: Settings, base: Mapping[str, Any], folder: Path) -> Study:
+    same = ("metric", "folds", "pruner", "prune_after")
     with open_alone(folder):
         study = open_study(settings, folder)
-        study.agree({**{key: getattr(settings, key) for key in ("metric", "folds", "pruner", "prune_after")},
-                     "config": comparable(base)})  # fmt: skip
+        study.agree({**{key: getattr(settings, key) for key in same}, "config": comparable(base)})
         study.fill(settings.trials)
         settings.write(folder)
-    return settings, folder, study
+    return study
 
 
 def open_study(settings: Settings, folder: Path) -> Study:

@@ -34,7 +34,7 @@ def fit_temperature(logits: NDArray[np.float32], targets: NDArray[np.int64], tas
     >>> round(fit_temperature(logits, np.array([1, 1, 0, 0]), "binary"), 2)
     3.64
     """
-    from scipy.optimize import minimize_scalar
+    from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
 
     if task == "regression":
         raise ConfigError("calibrate: a regression has no probabilities to calibrate; leave it out")

@@ -108,12 +108,14 @@ def _table(data: TabularData) -> dict[str, Any]:
 def _texts(data: TextData) -> dict[str, Any]:
     encoder, form = data.encoder, data.format
     token, number = next(iter(encoder.vocabulary.items()))
+    own = encoder.tokenizer.token_to_id(token)
+    assert own is not None
     header = form.header if isinstance(form.header, bool) else list(form.header)
     return {
         "kind": "texts",
         "tokenizer": data.learned["tokenizer"],
         "max_tokens": data.max_tokens,
-        "shift": number - encoder.tokenizer.token_to_id(token),
+        "shift": number - own,
         "padding": PAD,
         "empty": int(encoder([""])[0, 0]),
         "columns": list(form.text),

@@ -1,4 +1,4 @@
-"""What a datamodule does to a batch, as modules that are exported with the network: raw numbers in, network's inputs out.
+"""What a datamodule does to a batch, as modules that are exported with the network.
 
 Each is made of the plain facts that :func:`fulmen.workflows.exporting.describing.describe_input` gives, so that a file
 that holds the facts alone (safetensors) makes the same module again.
@@ -11,8 +11,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from fulmen.data.preprocessing import cardinality
+from fulmen.data.tokenization import PAD
 from fulmen.workflows.exporting.resampling import CentreOfResized
 
 Facts = Mapping[str, Any]
@@ -55,6 +57,9 @@ class ArrayInputs(nn.Module):
         std: The same.
     """
 
+    mean: Tensor | None
+    std: Tensor
+
     def __init__(self, mean: Tensor | None, std: Tensor | None) -> None:
         super().__init__()
         self.register_buffer("mean", mean, persistent=False)
@@ -64,7 +69,7 @@ class ArrayInputs(nn.Module):
         """``(N, *shape)``, uint8, float32 or int64, to what the network takes."""
         if features.dtype == torch.uint8:
             features = features.float() / 255
-        if isinstance(self.mean, Tensor):
+        if self.mean is not None:
             features = (features - self.mean) / self.std
         return features
 
@@ -121,8 +126,26 @@ class TableInputs(nn.Module):
         return torch.cat(made, 1)
 
 
+class TokenInputs(nn.Module):
+    """Token numbers, padded on the right, so that no text is shorter than a network's filters.
+
+    Padding has no influence on what a network says.
+
+    Args:
+        more: How many numbers are added.
+    """
+
+    def __init__(self, more: int) -> None:
+        super().__init__()
+        self.more = more
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """``(N, L)`` to ``(N, L + more)``, int64."""
+        return functional.pad(tokens, (0, self.more), value=PAD) if self.more else tokens
+
+
 class GivenInputs(nn.Module):
-    """What the network takes as it is: token numbers, or tensors that are prepared elsewhere."""
+    """What the network takes as it is: tensors that are prepared elsewhere."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """The same."""

@@ -65,7 +65,9 @@ def to_onnx(traced: Any, about: Mapping[str, Any]) -> Any:
     assert made is not None
     model = made.model_proto
     if model.ByteSize() > _LARGEST:
-        raise ConfigError("to: the model is larger than 2 GB, which one ONNX file cannot hold; use torch or safetensors")
+        raise ConfigError(
+            "to: the model is larger than 2 GB, which one ONNX file cannot hold; use torch or safetensors"
+        )
     _strip(model)
     _take_strings(model, about)
     _give_labels(model, about)
@@ -96,7 +98,7 @@ class OnnxRunner:
     def __init__(self, path: Path) -> None:
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else it writes below the home folder on import
         try:
-            import onnxruntime
+            import onnxruntime  # type: ignore[import-untyped]
         except ImportError as error:
             raise ConfigError(_INSTALL) from error
         options = onnxruntime.SessionOptions()

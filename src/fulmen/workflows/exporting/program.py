@@ -13,7 +13,7 @@ from fulmen.core.errors import ConfigError
 from fulmen.data import SupervisedDataModule
 from fulmen.modules import SupervisedModule
 from fulmen.tasks import Task
-from fulmen.workflows.exporting.inputs import make_inputs
+from fulmen.workflows.exporting.inputs import TokenInputs, make_inputs
 
 _EXAMPLES = 3
 """Samples in the batch that is traced: more than 1, which tracers take for a size that never changes."""
@@ -59,9 +59,22 @@ def make_program(module: SupervisedModule, data: SupervisedDataModule, about: Ma
 def assemble(module: SupervisedModule, about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Program:
     """A program of a module and the facts and tensors of an exported file."""
     network, task = (copy.deepcopy(part).cpu().eval().requires_grad_(False) for part in (module.network, module.task))
+    _settle(network)
     tensors = {name: tensor.cpu() for name, tensor in tensors.items()}
     assert isinstance(task, Task)
-    return Program(make_inputs(about["input"], tensors), network, task, about["temperature"]).eval()
+    facts = about["input"]
+    if facts["kind"] == "texts":  # filters that are wider than a text would make its graph another one
+        inputs: nn.Module = TokenInputs(int(getattr(network, "widest", 0)))
+    else:
+        inputs = make_inputs(facts, tensors)
+    return Program(inputs, network, task, about["temperature"]).eval()
+
+
+def _settle(network: nn.Module) -> None:
+    """Puts what a randomized ReLU is in evaluation, a leaky ReLU of the mean slope, in its place: ONNX has none."""
+    found = [(name, part) for name, part in network.named_modules() if name and isinstance(part, nn.RReLU)]
+    for name, part in found:
+        network.set_submodule(name, nn.LeakyReLU((part.lower + part.upper) / 2))
 
 
 def trace(program: Program, about: Mapping[str, Any]) -> torch.export.ExportedProgram:
@@ -76,16 +89,23 @@ def trace(program: Program, about: Mapping[str, Any]) -> torch.export.ExportedPr
         sizes = [_SIZES.get(size, size) for size in one["shape"]]
         examples.append(torch.zeros(sizes, dtype=getattr(torch, one["dtype"])))
         dynamic.append({i: dims[size] for i, size in enumerate(one["shape"]) if size in dims})
-    if about["input"]["kind"] == "texts":
-        examples[0] += 1
-    try:
-        with torch.no_grad():
-            made = torch.export.export(program, tuple(examples), dynamic_shapes={"parts": tuple(dynamic)})
-    except Exception as error:  # whatever a network's own code raises while it is traced: named, never hidden
-        raise ConfigError(f"model: torch cannot trace the network: {_reason(error)}") from error
+    made = _traced(program, tuple(examples), {"parts": tuple(dynamic)})
     for node in made.graph.nodes:
         node.meta.pop("stack_trace", None)  # names the folders of this machine
     return made
+
+
+def _traced(program: Program, examples: tuple[Tensor, ...], dynamic: Any) -> torch.export.ExportedProgram:
+    """Traced by running it; or, where code makes a plain number of the batch's size (``len(x)``), by reading it too."""
+    first: Exception | None = None
+    for strict in (False, True):
+        try:
+            with torch.no_grad():
+                return torch.export.export(program, examples, dynamic_shapes=dynamic, strict=strict)
+        except Exception as error:  # whatever a network's own code raises while it is traced: named, never hidden
+            first = first or error
+    assert first is not None
+    raise ConfigError(f"model: torch cannot trace the network: {_reason(first)}") from first
 
 
 _DIMS = {"N": "batch", "H": "height", "W": "width", "L": "length"}

@@ -164,7 +164,9 @@ def _numbers(facts: About, samples: Any) -> NDArray[Any]:
     if array.ndim == 2 and array.shape[1] == int(np.prod(shape)):
         array = array.reshape(-1, *shape)
     if array.shape[1:] != shape:
-        raise DataError(f"samples have the shape {shape}, in an array (N, {', '.join(map(str, shape))}); got {array.shape}")
+        raise DataError(
+            f"samples have the shape {shape}, in an array (N, {', '.join(map(str, shape))}); got {array.shape}"
+        )
     if array.dtype == kind:
         return np.ascontiguousarray(array)
     if not np.issubdtype(array.dtype, np.number) or (kind == np.uint8):

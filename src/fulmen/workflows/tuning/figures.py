@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fulmen.workflows.tuning.results import SearchResult, TrialResult
+from fulmen.workflows.tuning.results import SearchResult
 from fulmen.workflows.tuning.space import Choices, Parameter, flow, shown
 from fulmen.workflows.tuning.study import Study
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ENOUGH = 8
 """Complete trials from which on it can be said what mattered."""
 _LINE, _DOT, _PALE, _FAILED, _BEST = "#1f4e79", "#4f81b0", "#a9b4bf", "#c0392b", "#d98c00"
-_MOST = 9
+_MOST = 12
 
 
 def draw_history(found: SearchResult, score: str) -> Figure:
@@ -29,23 +29,24 @@ def draw_history(found: SearchResult, score: str) -> Figure:
         found: The trials; at least one is complete.
         score: What the score is.
     """
+    from matplotlib.ticker import MaxNLocator
+
     figure, axes = _new(8, 4)
     for state, colour, marker, label in (("complete", _DOT, "o", "complete"), ("pruned", _PALE, "x", "pruned")):
-        trials = [t for t in found.trials if t.state == state and t.value is not None]
-        if trials:
-            axes.scatter(
-                [t.number for t in trials], [t.value for t in trials], c=colour, marker=marker, s=26, label=label
-            )
-    complete = [t for t in found.trials if t.state == "complete" and t.value is not None]
-    best = (np.minimum if found.mode == "min" else np.maximum).accumulate([t.value for t in complete])
-    axes.step([t.number for t in complete], best, where="post", color=_BEST, linewidth=2, label="best so far")
-    _limit(axes, found)
+        points = [(t.number, t.value) for t in found.trials if t.state == state and t.value is not None]
+        if points:
+            x, y = zip(*points, strict=True)
+            axes.scatter(x, y, c=colour, marker=marker, s=26, label=label)
+    numbers, values = zip(*sorted((t.number, t.value or 0.0) for t in found.ranked), strict=True)
+    best = (np.minimum if found.mode == "min" else np.maximum).accumulate(values)
+    axes.step(numbers, best, where="post", color=_BEST, linewidth=2, label="best so far")
+    _limit(axes, found, [t.value for t in found.of("complete", "pruned") if t.value is not None])
     failed = [t.number for t in found.of("failed")]
     if failed:
         bottom = axes.get_ylim()[0]
         axes.scatter(failed, [bottom] * len(failed), c=_FAILED, marker="|", s=120, label="failed", clip_on=False)
     axes.set(title="History", xlabel="trial", ylabel=score)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, loc="best", fontsize=9)
     return figure
 
@@ -62,7 +63,7 @@ def draw_parallel(found: SearchResult, score: str) -> Figure:
     from matplotlib.colors import Normalize
 
     names = _parameters(found)[:_MOST]
-    figure, axes = _new(max(6.0, 1.7 * (len(names) + 2)), 4.8)
+    figure, axes = _new(max(6.0, 1.35 * (len(names) + 2)), 4.8)
     known: dict[str, Parameter] = {**found.space.parameters, **found.space.inner()}
     scales = [_Scale(known[name], name) for name in names]
     worst_first = found.ranked[::-1]
@@ -104,9 +105,10 @@ def draw_slices(found: SearchResult, score: str) -> Figure:
     figure = Figure(figsize=(max(4.5, 3.4 * columns), 2.9 * rows), layout="constrained")
     for i, name in enumerate(names):
         axes = figure.add_subplot(rows, columns, i + 1)
-        _draw_slice(axes, known[name], [(t.params[name], t.value) for t in found.ranked if name in t.params])
+        points = [(t.params[name], t.value or 0.0) for t in found.ranked if name in t.params]
+        _draw_slice(axes, known[name], points)
         axes.set_title(name, fontsize=9)
-        _limit(axes, found)
+        _limit(axes, found, [value for _, value in points])
         if i % columns == 0:
             axes.set_ylabel(score, fontsize=8)
         axes.grid(alpha=0.25)
@@ -157,11 +159,11 @@ def importances(study: Study) -> dict[str, float] | None:
 
 
 def _parameters(found: SearchResult) -> list[str]:
-    """Those of the space, each followed by those that only some choices have."""
+    """Those of the space, each followed by those that only some choices have, as far as there is room."""
     keys = list(found.space.parameters)
     tried = {name for trial in found.ranked for name in trial.params}
-    inner = [name for name in found.space.inner() if name in tried]
-    return [name for key in keys for name in (key, *(n for n in inner if n.startswith(f"{key}[")))]
+    inner = [name for name in found.space.inner() if name in tried][: max(_MOST - len(keys), 0)]
+    return [name for key in keys[:_MOST] for name in (key, *(n for n in inner if n.startswith(f"{key}=")))]
 
 
 class _Scale:
@@ -188,7 +190,7 @@ class _Scale:
         middle = float(np.sqrt(low * high)) if self.parameter.log else (low + high) / 2
         numbers = [low, high] if self.parameter.whole and high - low < 2 else [low, middle, high]
         ticks = [(self.place(number), f"{number:.3g}") for number in numbers]
-        return [*ticks, (-0.12, "none")] if "[" in self.name else ticks
+        return [*ticks, (-0.12, "none")] if "=" in self.name else ticks
 
 
 def _label(label: str, value: Any) -> str:
@@ -203,7 +205,7 @@ def _draw_axis(axes: Axes, x: int, ticks: Sequence[tuple[float, str]]) -> None:
         axes.text(x + 0.04, place, text, fontsize=7.5, va="center", bbox=box, zorder=5)
 
 
-def _draw_slice(axes: Axes, parameter: Parameter, points: Sequence[tuple[Any, float | None]]) -> None:
+def _draw_slice(axes: Axes, parameter: Parameter, points: Sequence[tuple[Any, float]]) -> None:
     if isinstance(parameter, Choices):
         labels = list(parameter.options)
         spread = np.random.default_rng(0).uniform(-0.12, 0.12, len(points))
@@ -244,20 +246,15 @@ def _bounds(found: SearchResult) -> tuple[float, float]:
     return (low, high) if high > low else (float(values.min()) - 0.5, float(values.max()) + 0.5)
 
 
-def _limit(axes: Axes, found: SearchResult) -> None:
+def _limit(axes: Axes, found: SearchResult, values: Sequence[float]) -> None:
     low, high = _bounds(found)
     margin = 0.07 * (high - low)
     axes.set_ylim(low - margin, high + margin)
-    out = [t for t in found.of("complete", "pruned") if _outside(t, low - margin, high + margin)]
+    out = sum(not low - margin <= value <= high + margin for value in values)
     if out:
-        text = f"{len(out)} outside"
-        axes.text(0.99, 0.02, text, transform=axes.transAxes, ha="right", fontsize=8, color="#5b6875")
-
-
-def _outside(trial: TrialResult, low: float, high: float) -> bool:
-    return trial.value is not None and not low <= trial.value <= high
+        axes.text(0.99, 0.02, f"{out} outside", transform=axes.transAxes, ha="right", fontsize=8, color="#5b6875")
 
 
 def _broken(name: str) -> str:
     """A long name on several lines."""
-    return name.replace(".", ".\n").replace("[", "\n[").replace(", ", ",\n")
+    return name.replace(".", ".\n").replace("=", "=\n").replace(": ", ":\n").replace(", ", ",\n")

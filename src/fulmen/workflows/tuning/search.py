@@ -60,6 +60,8 @@ class Attempt:
             raise Pruned
 
 
+_ALIKE = 3
+"""So many trials that fail first, with one and the same message, say that the rest would."""
 Objective = Callable[[Attempt], float]
 
 
@@ -115,7 +117,7 @@ def work(
     """Runs trials until none waits; other processes may do the same with the same study.
 
     Raises:
-        SearchError: If the objective says that no trial can succeed.
+        SearchError: If no trial can succeed, as the objective or the first trials say.
         KeyboardInterrupt: If a person stops it; the trial that ran is queued again.
     """
     with study.alive():
@@ -124,18 +126,28 @@ def work(
             if trial is None and not study.restart_dead():
                 return
             if trial is not None:
-                _run(study, trial, objective)
+                hopeless = _run(study, trial, objective)
+                found = study.results()
                 if announce is not None:
-                    found = study.results()
                     announce(next(t for t in found.trials if t.number == trial.number), found)
+                if hopeless:
+                    _stop_if_all_alike(found)
 
 
-def _run(study: Study, trial: optuna.Trial, objective: Objective) -> None:
+def _stop_if_all_alike(found: SearchResult) -> None:
+    """Ends a search whose config is wrong, whatever is tried."""
+    failed = found.of("failed")
+    if len(failed) >= _ALIKE and len({t.reason for t in failed}) == 1 and not found.of("complete", "pruned"):
+        raise SearchError(f"the first {len(failed)} trials all failed, and so would the rest: {failed[0].reason}")
+
+
+def _run(study: Study, trial: optuna.Trial, objective: Objective) -> bool:
+    """Runs a trial; tells whether it failed with a message for people, which a wrong config gives."""
     from optuna.trial import TrialState
 
     began = time.perf_counter()
     attempt = Attempt(trial.number, {}, trial=trial)
-    state, value, reason = TrialState.FAIL, None, ""
+    state, value, reason, wrong = TrialState.FAIL, None, "", False
     try:
         with _interruptible():
             attempt.values = study.suggest(trial)
@@ -155,7 +167,7 @@ def _run(study: Study, trial: optuna.Trial, objective: Objective) -> None:
         study.release(trial, "the search was stopped")
         raise
     except Exception as error:
-        reason = said(error)
+        reason, wrong = said(error), isinstance(error, FulmenError)
     trial.set_user_attr("seconds", time.perf_counter() - began)
     if attempt.facts:
         trial.set_user_attr("facts", json.dumps(attempt.facts))
@@ -163,6 +175,7 @@ def _run(study: Study, trial: optuna.Trial, objective: Objective) -> None:
         trial.set_user_attr("reason", reason)
         _free()
     study.optuna.tell(trial, value, state)
+    return wrong
 
 
 def _known(study: Study, attempt: Attempt) -> float | None:

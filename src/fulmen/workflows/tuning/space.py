@@ -94,10 +94,10 @@ class Space:
         """Ranges inside of choices, by the names of their parameters.
 
         >>> list(read_space({"model.optimizer": [{"name": "adam", "lr": {"low": 0.1, "high": 1.0}}]}).inner())
-        ['model.optimizer[adam].lr']
+        ['model.optimizer=adam: lr']
         """
         return {
-            f"{key}[{label}]{path}": found
+            inner_name(key, label, path): found
             for key, parameter in self.parameters.items()
             if isinstance(parameter, Choices)
             for label, template in parameter.options.items()
@@ -173,6 +173,11 @@ def short(key: str) -> str:
     return re.sub(r"^(model|data)\.init_args\.", r"\1.", key.removeprefix("--"))
 
 
+def inner_name(key: str, label: str, path: str) -> str:
+    """The name of a range inside of a choice."""
+    return f"{key}={label}: {path.removeprefix('.')}"
+
+
 def flow(value: Any) -> str:
     """A value as one line of YAML.
 
@@ -218,15 +223,25 @@ def _choices(key: str, given: list[Any]) -> Choices:
     if not given:
         raise ConfigError(f"space: {key}: the list is empty; write the values to try, such as [relu, gelu]")
     values = [_template(f"{key}[{i}]", value) for i, value in enumerate(given)]
-    names = [value.get("name") if isinstance(value, Mapping) else value for value in values]
+    names = [_name(value) for value in values]
     options: dict[str, Any] = {}
     for value, name in zip(values, names, strict=True):
-        open_ = next(_ranges(value), None) is not None
-        label = name if open_ and isinstance(name, str) and names.count(name) == 1 else flow(_in_words(value))
+        searched = next(_ranges(value), None) is not None
+        label = name if searched and name is not None and names.count(name) == 1 else flow(_in_words(value))
         if label in options:
             raise ConfigError(f"space: {key}: {label} stands in the list twice; write it once")
         options[label] = value
     return Choices(options)
+
+
+def _name(value: Any) -> str | None:
+    """What a spec, or a list of specs, is called: ``sgd``, ``[l1, l2]``."""
+    if isinstance(value, Mapping):
+        value = value.get("name")
+    if isinstance(value, list):
+        names = [_name(part) for part in value]
+        return None if None in names else f"[{', '.join(map(str, names))}]"
+    return value if isinstance(value, str) else None
 
 
 def _template(place: str, given: Any) -> Any:
@@ -298,8 +313,15 @@ def _ranges(template: Any, path: str = "") -> Iterator[tuple[str, Range]]:
         for key, value in template.items():
             yield from _ranges(value, f"{path}.{key}")
     elif isinstance(template, list):
-        for i, value in enumerate(template):
-            yield from _ranges(value, f"{path}.{i}")
+        for key, value in zip(_places(template), template, strict=True):
+            yield from _ranges(value, f"{path}.{key}")
+
+
+def _places(values: list[Any]) -> list[str]:
+    """What the parts of a list are called: by their names where each has its own, else by numbers."""
+    names = [_name(value) for value in values]
+    named = None not in names and len(set(names)) == len(names)
+    return [str(name) for name in names] if named else [str(i) for i in range(len(values))]
 
 
 def _filled(template: Any, path: str, value_at: Mapping[str, Any]) -> Any:
@@ -308,7 +330,7 @@ def _filled(template: Any, path: str, value_at: Mapping[str, Any]) -> Any:
     if isinstance(template, Mapping):
         return {key: _filled(value, f"{path}.{key}", value_at) for key, value in template.items()}
     if isinstance(template, list):
-        return [_filled(value, f"{path}.{i}", value_at) for i, value in enumerate(template)]
+        return [_filled(v, f"{path}.{k}", value_at) for k, v in zip(_places(template), template, strict=True)]
     return template
 
 
@@ -320,8 +342,8 @@ def _picked(key: str, parameter: Parameter, pick: Pick) -> Any:
     if isinstance(parameter, Range):
         return parameter.clean(pick(key, parameter))
     label = pick(key, parameter)
-    template, place = parameter.options[label], f"{key}[{label}]"
-    numbers = {path: found.clean(pick(f"{place}{path}", found)) for path, found in _ranges(template)}
+    template = parameter.options[label]
+    numbers = {path: found.clean(pick(inner_name(key, label, path), found)) for path, found in _ranges(template)}
     return _filled(template, "", numbers)
 
 
@@ -336,7 +358,7 @@ def _cells_of(name: str, parameter: Parameter) -> Iterator[dict[str, Any]]:
         yield from ({name: number} for number in numbers)
         return
     for label, template in parameter.options.items():
-        inner = [list(_cells_of(f"{name}[{label}]{path}", found)) for path, found in _ranges(template)]
+        inner = [list(_cells_of(inner_name(name, label, path), found)) for path, found in _ranges(template)]
         for cell in product(*inner):
             yield {name: label, **{key: value for part in cell for key, value in part.items()}}
 

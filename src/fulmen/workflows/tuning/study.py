@@ -219,7 +219,8 @@ class Study:
         host, pid, _ = worker.rsplit(" ", 2)
         if host == socket.gethostname() and not _runs(int(pid)):
             return True
-        return time.time() - max(began, beats.get(_ALIVE + worker, 0.0)) > _SILENT
+        heard = max(began, float(beats.get(_ALIVE + worker, 0.0)))
+        return time.time() - heard > _SILENT
 
     @contextlib.contextmanager
     def alive(self) -> Iterator[None]:
@@ -255,7 +256,7 @@ class Study:
     # The storage
 
     def _frozen(self, *states: optuna.trial.TrialState) -> list[FrozenTrial]:
-        return self.storage.get_all_trials(self._study_id, deepcopy=False, states=states or None)
+        return self.optuna.get_trials(deepcopy=False, states=states or None)  # what is finished is read once
 
     @property
     def _study_id(self) -> int:
@@ -276,7 +277,7 @@ class Study:
         """Whether an earlier trial has the same slot: two processes that share no folder filled the queue at once."""
         slot = trial.user_attrs.get(_SLOT)
         same = [t for t in self._frozen() if t.number < trial.number and t.user_attrs.get(_SLOT) == slot]
-        return any(not t.user_attrs.get("superseded") for t in same)
+        return not all(t.user_attrs.get("superseded") for t in same)
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         """One for each trial: a process that goes on later draws what comes next, not the first again."""

@@ -1,0 +1,343 @@
+"""A model card (Mitchell et al. 2019) in Markdown, with the front matter that the Hugging Face hub reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fulmen.core.errors import ConfigError
+from fulmen.evaluation import Interval, Predictions, intervals, per_class, undefined
+from fulmen.evaluation.metrics import HEADLINE
+
+NOT_GIVEN = "Not given by the author of this card."
+_CLASSES = 50
+_WORST = 3
+_SPLITS = {"train": "training", "val": "validation", "test": "test"}
+_PIPELINES = {
+    ("image", "classes"): "image-classification",
+    ("text", "classes"): "text-classification",
+    ("table", "classes"): "tabular-classification",
+    ("table", "regression"): "tabular-regression",
+}
+"""What the hub calls a task; it has no name for a regression of images or texts."""
+_HUB_METRICS = ("accuracy", "f1", "precision", "recall", "mae", "mse", "roc_auc", "matthews_correlation", "brier_score")
+_HUB_NAMES = {"auroc": "roc_auc", "matthews": "matthews_correlation", "brier": "brier_score"}
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What a card is written from.
+
+    Attributes:
+        name: Of the model.
+        model: Its class, dotted.
+        data: Class of its data.
+        modality: ``image``, ``text``, ``table``, or ``other``.
+        record: ``run.json`` of the run.
+        environment: ``environment.json`` of the run.
+        config: The run's config, as much of it as is worth showing.
+        predictions: Of its best checkpoint, by split (``val``, ``test``).
+        checkpoint: Path of the checkpoint from the card.
+        given: What its author says: ``license``, ``dataset``, ``intended_use``, ``out_of_scope``, ``authors``.
+    """
+
+    name: str
+    model: str
+    data: str
+    modality: str
+    record: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    config: Mapping[str, Any]
+    predictions: Mapping[str, Predictions]
+    checkpoint: str
+    given: Mapping[str, str | None] = field(default_factory=dict)
+
+
+def model_card(facts: CardFacts, resamples: int = 1000, seed: int = 0) -> str:
+    """Writes a card; nothing is said in it that was not measured or given.
+
+    Args:
+        facts: At least one split has predictions.
+        resamples: Of the intervals.
+        seed: Of the intervals.
+
+    Raises:
+        ConfigError: If no split has predictions.
+    """
+    if not facts.predictions:
+        raise ConfigError(f"{facts.name}: no split has predictions to write a card from")
+    found = {split: intervals(made, resamples, seed) for split, made in facts.predictions.items()}
+    sections = {
+        "Intended use": _use(facts),
+        "Data": _data(facts),
+        "Training": _training(facts),
+        "Evaluation": _evaluation(facts, found),
+        "Limitations": _limitations(facts, found),
+        "How to use": _usage(facts),
+        "Reproducibility": _reproducing(facts),
+    }
+    text = [front_matter(facts, found), "", f"# {facts.name}", "", _summary(facts, found)]
+    for title, lines in sections.items():
+        text += ["", f"## {title}", "", *lines]
+    return "\n".join(text) + "\n"
+
+
+def front_matter(facts: CardFacts, found: Mapping[str, Mapping[str, Interval]]) -> str:
+    """The YAML block that the hub reads, between two lines of dashes.
+
+    Args:
+        facts: Of the card.
+        found: Split -> metric -> value; those of ``test`` stand in the index, of ``val`` where nothing was tested.
+    """
+    from huggingface_hub import EvalResult, ModelCardData
+
+    split = "test" if "test" in found else "val"
+    task = next(iter(facts.predictions.values())).task
+    pipeline = _PIPELINES.get((facts.modality, "regression" if task == "regression" else "classes"))
+    dataset = facts.given.get("dataset")
+    values = {_HUB_NAMES.get(name, name): each.value for name, each in found[split].items()}
+    results = [
+        EvalResult(
+            task_type=pipeline or task,
+            dataset_type=dataset or facts.data.lower(),
+            dataset_name=dataset or facts.data,
+            dataset_split=_SPLITS[split],
+            metric_type=name,
+            metric_value=value,
+        )
+        for name, value in values.items()
+    ]
+    data = ModelCardData(
+        library_name="fulmen",
+        license=facts.given.get("license"),
+        tags=["fulmen", "pytorch", "lightning", task],
+        pipeline_tag=pipeline,
+        datasets=[dataset] if dataset else None,
+        metrics=[name for name in values if name in _HUB_METRICS] or None,
+        model_name=facts.name,
+        eval_results=results,
+    )
+    return f"---\n{data.to_yaml()}\n---"
+
+
+def _summary(facts: CardFacts, found: Mapping[str, Mapping[str, Interval]]) -> str:
+    split = "test" if "test" in found else "val"
+    made = facts.predictions[split]
+    headline = HEADLINE[made.task]
+    size = (facts.record.get("parameters") or {}).get("total")
+    of = f" with {size:,} parameters" if size else ""
+    aim = {
+        "multiclass": f"tells {len(made.names)} classes apart",
+        "binary": f"tells {' from '.join(made.names)}",
+        "multilabel": f"says which of {len(made.names)} labels hold",
+        "regression": f"predicts {', '.join(made.names)}",
+    }[made.task]
+    said = ""
+    if headline in found[split]:
+        value = found[split][headline]
+        said = (
+            f" Its {headline} on {len(made):,} {_SPLITS[split]} samples is {value.value:.4f} "
+            f"(95 % interval {value.low:.4f} to {value.high:.4f})."
+        )
+    return f"`{facts.model.rpartition('.')[2]}`{of} that {aim}, trained on `{facts.data}`.{said}"
+
+
+def _use(facts: CardFacts) -> list[str]:
+    given = facts.given
+    return [
+        f"- **Meant for:** {given.get('intended_use') or NOT_GIVEN}",
+        f"- **Not meant for:** {given.get('out_of_scope') or NOT_GIVEN}",
+        f"- **Authors:** {given.get('authors') or NOT_GIVEN}",
+        f"- **Licence:** {given.get('license') or NOT_GIVEN}",
+    ]
+
+
+def _data(facts: CardFacts) -> list[str]:
+    samples = facts.record.get("samples") or {}
+    lines = [f"`{facts.data}`" + (f", dataset `{facts.given['dataset']}`" if facts.given.get("dataset") else "") + "."]
+    if samples:
+        lines += ["", *_table(["split", "samples"], [[_SPLITS.get(s, s), f"{n:,}"] for s, n in samples.items()])]
+    counts = facts.record.get("class_counts") or {}
+    if counts:
+        total = sum(counts.values()) or 1
+        shown = sorted(counts.items(), key=lambda pair: -pair[1])
+        rows = [[name, f"{n:,}", f"{n / total:.1%}"] for name, n in shown[:_CLASSES]]
+        lines += ["", *_table(["class", "training samples", "share"], rows)]
+        if len(shown) > _CLASSES:
+            lines += ["", f"and {len(shown) - _CLASSES} rarer classes."]
+    return lines
+
+
+def _training(facts: CardFacts) -> list[str]:
+    import yaml
+
+    record, environment = facts.record, facts.environment
+    rows = [["class", f"`{facts.model}`"]]
+    sizes = record.get("parameters") or {}
+    if sizes:
+        rows.append(["parameters", f"{sizes['total']:,} ({sizes['trainable']:,} trained)"])
+    if record.get("epochs") is not None:
+        best = (record.get("best_epoch") or {}).get("epoch")
+        chosen = (
+            f", the best was epoch {best:.0f} by {record.get('monitor')} (counted from 0)" if best is not None else ""
+        )
+        rows.append(["epochs", f"{record['epochs']}{chosen}"])
+    if record.get("seconds") is not None:
+        rows.append(["training time", f"{record['seconds']:.1f} s"])
+    hardware = ", ".join(environment.get("gpus") or []) or environment.get("cpu")
+    if hardware:
+        rows.append(["hardware", f"{hardware}, processes: {environment.get('processes', 1)}"])
+    versions = {**(environment.get("versions") or {}), **(environment.get("used") or {})}
+    named = ("fulmen", "torch", "lightning", "timm", "torchvision", *(environment.get("used") or {}))
+    said = ", ".join(f"{name} {versions[name]}" for name in dict.fromkeys(named) if name in versions)
+    if said:
+        rows.append(["made with", f"python {environment.get('python')}, {said}"])
+    shown = {
+        key: _without_defaults(facts.config[key])
+        for key in ("seed_everything", "model", "data", "early_stopping", "checkpoint", "ema", "swa")
+        if facts.config.get(key) is not None
+    }
+    config = yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=100).rstrip()
+    return [*_table(["", ""], rows), "", "```yaml", config, "```"]
+
+
+def _without_defaults(value: Any) -> Any:
+    """A part of a config without what is null or empty: the run's own config is complete."""
+    if isinstance(value, Mapping):
+        kept = {key: _without_defaults(part) for key, part in value.items()}
+        return {key: part for key, part in kept.items() if part is not None and part != {} and part != []}
+    return value
+
+
+def _evaluation(facts: CardFacts, found: Mapping[str, Mapping[str, Interval]]) -> list[str]:
+    splits = list(found)
+    names = list(dict.fromkeys(name for split in splits for name in found[split]))
+    rows = [[name, *(_interval(found[split].get(name)) for split in splits)] for name in names]
+    head = ["metric", *(f"{_SPLITS[split]} ({len(facts.predictions[split]):,} samples)" for split in splits)]
+    lines = [*_table(head, rows), "", "In brackets: 95 % intervals of the bootstrap over samples."]
+    if "val" in splits:
+        lines[-1] += " The best epoch was chosen by the validation samples, so their numbers are a little too good."
+    used = [use.get("by") for use in facts.record.get("test_set_used") or []]
+    others = sorted({str(by) for by in used if by not in ("fit", "test")})
+    if "test" in splits and others:
+        lines += ["", f"The test samples also served `{'`, `'.join(others)}`: their numbers may be too good as well."]
+    split = "test" if "test" in found else splits[0]
+    classes = per_class(facts.predictions[split])
+    if classes:
+        head = ["class" if facts.predictions[split].task != "multilabel" else "label", "precision", "recall", "f1"]
+        rows = [
+            [name, *(f"{each[key]:.4f}" for key in ("precision", "recall", "f1")), f"{each['support']:,.0f}"]
+            for name, each in list(classes.items())[:_CLASSES]
+        ]
+        lines += ["", f"Of each class, on the {_SPLITS[split]} samples:", "", *_table([*head, "samples"], rows)]
+    return lines
+
+
+def _limitations(facts: CardFacts, found: Mapping[str, Mapping[str, Interval]]) -> list[str]:
+    """What the numbers show; a person who knows the use will know more."""
+    split = "test" if "test" in found else next(iter(found))
+    made = facts.predictions[split]
+    lines = [
+        f"Seen in the numbers of the {_SPLITS[split]} samples; none of it replaces a look at where it will be used.",
+        "",
+    ]
+    lines += [f"- {line}" for line in (*_worst(made), *_calibration(found[split]), *_size(made), *_learned(facts))]
+    lines += [f"- {name} is not given: {why}." for name, why in undefined(made).items()]
+    if made.task in ("multiclass", "binary"):
+        lines.append("- It answers with one of its classes whatever it is shown, also for samples that are of none.")
+    return lines
+
+
+def _worst(made: Predictions) -> Iterator[str]:
+    classes = {name: each for name, each in per_class(made).items() if each["support"]}
+    order = sorted(classes, key=lambda name: classes[name]["f1"])[:_WORST]
+    if len(classes) > 1:
+        said = ", ".join(
+            f"{name} ({classes[name]['f1']:.3f} of {classes[name]['support']:,.0f} samples)" for name in order
+        )
+        yield f"Lowest F1: {said}."
+    if made.task == "multiclass":
+        wrong = made.predicted != made.targets
+        if wrong.any():
+            pairs, counts = np.unique(
+                np.stack([made.targets[wrong], made.predicted[wrong]], 1), axis=0, return_counts=True
+            )
+            target, predicted = pairs[counts.argmax()]
+            yield (
+                f"Most frequent mistake: {made.names[target]} taken for {made.names[predicted]} ({counts.max()} of "
+                f"{int(wrong.sum())} mistakes)."
+            )
+    if made.task == "regression":
+        errors = np.abs(made.predicted - made.targets).max(1)
+        worst = int(errors.argmax())
+        yield f"Largest error: {errors[worst]:.4g}, of sample {made.samples[worst]}."
+
+
+def _calibration(found: Mapping[str, Interval]) -> Iterator[str]:
+    if "calibration_error" in found:
+        error = found["calibration_error"].value
+        yield f"Its probabilities are off by {error:.1%} on average (expected calibration error)."
+
+
+def _size(made: Predictions) -> Iterator[str]:
+    headline = HEADLINE[made.task]
+    if len(made) < 1000:
+        yield f"{len(made):,} samples are few: look at the interval of {headline}, not at its digits."
+
+
+def _learned(facts: CardFacts) -> Iterator[str]:
+    best = facts.record.get("best_epoch") or {}
+    train, val = best.get("train/loss"), best.get("val/loss")
+    if train is not None and val is not None:
+        yield f"In its best epoch the training loss was {train:.4g}, the validation loss {val:.4g}."
+
+
+def _usage(facts: CardFacts) -> list[str]:
+    module, _, name = facts.model.rpartition(".")
+    place = "fulmen" if module.partition(".")[0] == "fulmen" else module
+    return [
+        "```",
+        "pip install fulmen",
+        f"lightning predict --config config.yaml --ckpt_path {facts.checkpoint} --output predictions.csv",
+        f"lightning test    --config config.yaml --ckpt_path {facts.checkpoint}",
+        "```",
+        "",
+        "```python",
+        f"from {place} import {name}",
+        "",
+        f'model = {name}.load_from_checkpoint("{facts.checkpoint}").eval()  # torch\'s safe loading',
+        "```",
+    ]
+
+
+def _reproducing(facts: CardFacts) -> list[str]:
+    environment = facts.environment
+    lines = ["```", "lightning fit --config config.yaml", "```", ""]
+    lines.append(
+        "On the same machine this gives the same numbers; what differs from where it was trained is said first."
+    )
+    used = environment.get("used") or {}
+    if used:
+        lines += [
+            "",
+            "It needs these plugins: " + " ".join(f"`{name}=={version}`" for name, version in used.items()) + ".",
+        ]
+    state = environment.get("git") or {}
+    if state.get("commit"):
+        changed = ", with changes that were not committed" if state.get("dirty") else ""
+        lines += ["", f"Trained at commit `{state['commit']}`{changed}."]
+    if environment.get("started"):
+        lines += ["", f"Trained on {environment['started'][:10]} with `{environment.get('command')}`."]
+    return lines
+
+
+def _interval(found: Interval | None) -> str:
+    return "-" if found is None else f"{found.value:.4f} ({found.low:.4f} .. {found.high:.4f})"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in [head, *rows]]
+    return [f"| {' | '.join(cells[0])} |", f"|{' --- |' * len(head)}", *(f"| {' | '.join(row)} |" for row in cells[1:])]
