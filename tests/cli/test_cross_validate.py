@@ -91,7 +91,7 @@ def test_a_fold_is_a_run_that_can_be_repeated_and_tested(finished: Finished, cli
     }
     again = cli("fit", "--config", fold / "config.yaml", "--trainer.default_root_dir", "again")
     assert again.code == 0, again.err
-    made = next(Path("again").glob("*/*/test_predictions.csv"))
+    made = Path("again") / "small" / "version_0" / "test_predictions.csv"
     assert made.read_text() == (fold / "test_predictions.csv").read_text()
     assert cli("test", "--config", fold / "config.yaml", "--ckpt_path", fold).code == 0
 
@@ -172,7 +172,7 @@ def test_a_config_that_changes_meanwhile_is_not_mixed_in(
     shutil.copytree(finished.folder, folder())
     write_config(trainer={"max_epochs": 3, "enable_model_summary": False})
     assert "trainer.max_epochs: 2, now 3" in command("--resume").error
-    assert yaml.safe_load((folder() / "config.yaml").read_text())["trainer"]["max_epochs"] == 2
+    assert yaml.safe_load((folder() / "small.yaml").read_text())["trainer"]["max_epochs"] == 2
 
 
 def test_a_fold_that_fails_is_said_and_the_others_are_trained(command: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,7 +331,7 @@ def test_processes_of_their_own() -> None:
 
 
 def test_settings_are_compared_key_by_key(tmp_path: Path) -> None:
-    asked = Asked(5, 1, ["a: {b: 1, init_args: {c: [1, 2]}}"], ["--a.c", "[3]", "--d=x"])
+    asked = Asked(5, 1, {"x.yaml": "a: {b: 1, init_args: {c: [1, 2]}}"}, ["--a.c", "[3]", "--d=x"])
     asked.write(tmp_path)
     assert Asked.read(tmp_path) == asked
     assert asked.settings() == {"--folds": 5, "--repeats": 1, "a.b": 1, "a.c": [3], "d": "x"}

@@ -23,7 +23,10 @@ from tests.conftest import Cli, config
 from fulmen.cli import environment, runs
 from fulmen.cli.stored import is_fresh, predictions_of
 from fulmen.core.errors import CheckpointError, DataError
+from fulmen.data import IrisData
 from fulmen.evaluation import scores
+from fulmen.modules import MLPModule
+from fulmen.workflows import collect_predictions
 
 Write = Callable[..., Path]
 
@@ -258,6 +261,51 @@ def test_git_state(tmp_path: Path) -> None:
     assert environment.git_state(tmp_path) == {"commit": commit, "dirty": False}
     (tmp_path / "a.txt").write_text("b")
     assert environment.git_state(tmp_path) == {"commit": commit, "dirty": True}
+
+
+# Loading from Python what was trained from the command line
+
+
+PLUGINS = {
+    "activation": {"name": "fulmen-activations:snake"},
+    "regularizers": [{"name": "fulmen-regularizers:orthogonal", "weight": 1e-3}],
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "averaged"),
+    [({}, {"ema": {"decay": 0.5}}), ({}, {"swa": {"start": 0.5}}), (PLUGINS, {}), (PLUGINS, {"ema": {}})],
+    ids=["ema", "swa", "plugins", "plugins and ema"],
+)
+def test_what_was_averaged_or_had_plugins_loads_safely(
+    options: dict[str, Any], averaged: dict[str, Any], cli: Cli, write_config: Write, tmp_path: Path
+) -> None:
+    model = {"class_path": "MLPModule", "init_args": {"hidden_features": [8], **options}}
+    path = write_config(model=model, trainer={"max_epochs": 4, "enable_model_summary": False}, **averaged)
+    assert cli("fit", "--config", path, "--keep_predictions", "[val]").code == 0
+    run = run_folder(tmp_path)
+    loaded = MLPModule.load_from_checkpoint(runs.best_of(run))
+    found = collect_predictions(loaded, IrisData(batch_size=32), "val", {"accelerator": "cpu"})
+    kept = predictions_of(run)
+    assert found.samples == kept.samples
+    assert np.array_equal(found.scores, kept.scores)
+
+
+def test_a_persons_own_lightning_classes_leave_a_record_too(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "plain.py").write_text(
+        "from lightning.pytorch.demos.boring_classes import BoringDataModule, BoringModel\n\n\n"
+        "class Model(BoringModel):\n    pass\n\n\nclass Data(BoringDataModule):\n    datasets = ['of', 'its', 'own']\n"
+    )
+    path = tmp_path / "small.yaml"
+    path.write_text(
+        "model: {class_path: plain.Model}\ndata: {class_path: plain.Data}\nearly_stopping: null\ncheckpoint: {monitor: null}\n"
+        "trainer: {max_epochs: 1, limit_train_batches: 2, limit_val_batches: 1, enable_model_summary: false}\n"
+    )
+    assert cli("fit", "--config", path, "--test_after_fit", "false").code == 0
+    record = read(run_folder(tmp_path) / "run.json")
+    assert record["parameters"] == {"total": 66, "trainable": 66}
+    assert "samples" not in record
+    assert read(run_folder(tmp_path) / "environment.json")["status"] == "finished"
 
 
 # Predictions that are kept, and several checkpoints

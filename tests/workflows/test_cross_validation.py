@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningDataModule
-from scipy.stats import binom
+from scipy import stats
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
 from fulmen import ArrayData, DiabetesData, DigitsData, IrisData, MLPModule
+from fulmen.cli.cross_validate import closing
 from fulmen.core.errors import ConfigError, DataError
 from fulmen.evaluation import Predictions
 from fulmen.evaluation.bootstrap import intervals
+from fulmen.evaluation.metrics import HEADLINE
 from fulmen.workflows import CrossValidation, cross_validate
 from fulmen.workflows.fold_page import fold_page
 from fulmen.workflows.fold_plan import Fold, plan_folds
@@ -162,7 +164,7 @@ def test_nothing_to_learn_scores_chance(features: str) -> None:
     trained = ArrayData(inputs, targets, test_fraction=0.0, batch_size=64)
     found = cross_validate(make, trained, folds=5, trainer={**TRAINER, "max_epochs": 15}, patience=4)
     n, chance = len(targets), max(np.bincount(targets)) / len(targets)
-    low, high = binom.interval(0.999, n, chance if features == "noise" else 0.1)
+    low, high = stats.binom.interval(0.999, n, chance if features == "noise" else 0.1)
     assert low <= found.scores["accuracy"] * n <= high
 
 
@@ -315,3 +317,17 @@ def test_the_page_stands_alone(found: CrossValidation) -> None:
     assert "http://" not in html and "https://" not in html  # noqa: PT018
     assert f"{found.scores['accuracy']:.4g}" in html
     assert "trained on all samples but the data&#x27;s own test split, for 3 epochs" in html
+
+
+@pytest.mark.parametrize("task", ["multiclass", "binary", "multilabel", "regression"])
+def test_every_task_has_numbers_and_a_page(task: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    shape = {"multiclass": (90,), "binary": (90,), "multilabel": (90, 3), "regression": (90, 2)}[task]
+    targets = rng.random(shape) if task == "regression" else rng.integers(0, 3 if task == "multiclass" else 2, shape)
+    data = ArrayData(rng.normal(size=(90, 4)).astype(np.float32), targets, target_type=task)
+    found = cross_validate(make, data, folds=3, trainer=TRAINER, folder=tmp_path)
+    assert found.predictions.task == task
+    assert {"accuracy", "auroc", "log_loss"} <= set(found.scores) or {"mae", "rmse", "r2"} <= set(found.scores)
+    assert len(Predictions.read(tmp_path / "oof_predictions.csv")) == len(found.predictions)
+    assert HEADLINE[task] in fold_page(found, task).html()
+    assert HEADLINE[task] in closing(found, tmp_path, None)

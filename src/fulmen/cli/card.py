@@ -89,8 +89,17 @@ def _facts(folder: Path, own: argparse.Namespace) -> Any:
         config=_changed(config),
         predictions=predictions,
         checkpoint=Path(os.path.relpath(best, out.parent)).as_posix(),
+        reports={split: found for split in splits if (found := _report(folder / f"report_{split}" / "metrics.json"))},
         given={name: getattr(own, name) for name in _GIVEN},
     )
+
+
+def _report(file: Path) -> dict[str, Any]:
+    """What `lightning report` wrote; empty where it did not."""
+    import json
+
+    found: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    return found
 
 
 def _changed(config: dict[str, Any]) -> dict[str, Any]:

@@ -132,14 +132,15 @@ def _stops(made: Made) -> bool:
 
 def _train(trains: FoldRuns) -> tuple[list[FoldResult], dict[str, str]]:
     """Trains the folds, and says of each how it ended."""
-    results, failed = [], {}
+    results: list[FoldResult] = []
+    failed: dict[str, str] = {}
     count, began = len(trains.plan.sizes), time.monotonic()
     for fold, outcome, before in trains():
         name = trains.plan.name(fold)
         done = len(results) + len(failed) + 1
         if isinstance(outcome, str):
             failed[name] = outcome
-            said = f"failed: {outcome}"
+            said = f"failed: {outcome.splitlines()[0]}"
         else:
             results.append(outcome)
             said = _line(outcome) + (", trained before" if before else "")

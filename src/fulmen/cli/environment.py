@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, entry_points, requires, version
 from pathlib import Path
 from typing import Any
@@ -44,11 +45,12 @@ def describe(used: Iterable[Mapping[str, Any]], arguments: Iterable[str]) -> dic
         "cuda": torch.version.cuda if cuda else None,
         "cudnn": torch.backends.cudnn.version() if cuda else None,  # type: ignore[no-untyped-call]
         "versions": {**versions(), "torch": str(torch.__version__)},  # with its build: +cpu, +cu126
-        "plugins": plugins(),
+        "plugins": {**plugins()},
         "used": distributions,
     }
 
 
+@cache
 def versions() -> dict[str, str]:
     """Version of this package and of each that it needs."""
     needed = [m[0] for line in requires(OWN) or [] if "extra ==" not in line and (m := _NAME.match(line))]
@@ -61,11 +63,13 @@ def versions() -> dict[str, str]:
     return found
 
 
+@cache
 def plugins() -> dict[str, str]:
     """Version of each installed distribution that adds components, used or not."""
     found = {}
-    for kind in [*KINDS, "modules"]:
-        for entry in entry_points(group=f"{OWN}.{kind}"):
+    installed = entry_points()
+    for kind in KINDS:
+        for entry in installed.select(group=f"{OWN}.{kind}"):
             if entry.dist is not None and entry.dist.name != OWN:
                 found[entry.dist.name] = entry.dist.version
     return dict(sorted(found.items()))

@@ -75,7 +75,7 @@ def fit_run(arguments: Sequence[str], folder: Path, isolated: bool = False) -> F
         if isolated:
             _in_own_process(arguments, folder, file)
         else:
-            with kept_process(), contextlib.redirect_stdout(file), contextlib.redirect_stderr(file), logged_to(file):
+            with kept_process(), logged_to(file), contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
                 _in_this_process(arguments, folder)
     return Fitted.read(folder)
 

@@ -26,19 +26,25 @@ class Asked:
     Attributes:
         folds: How many, or ``groups``.
         repeats: How often.
-        configs: Contents of the config files, in order.
+        configs: Name and contents of the config files, in order; the first has the name that runs are kept under, so
+            that a fold that is trained again by hand is found where runs of the config are.
         typed: What stood beside them on the command line, for `fit`.
     """
 
     folds: int | str
     repeats: int
-    configs: list[str]
+    configs: dict[str, str]
     typed: list[str]
 
     @classmethod
     def of(cls, folds: int | str, repeats: int, invocation: Invocation) -> Asked:
         """What a command line asks for."""
-        return cls(folds, repeats, [Path(path).read_text() for path in invocation.configs], list(invocation.typed))
+        configs: dict[str, str] = {}
+        for i, path in enumerate(invocation.configs):
+            stem = Path(path).stem if i else invocation.name
+            name = f"{stem}.yaml" if f"{stem}.yaml" not in configs else f"{stem}_{i}.yaml"
+            configs[name] = Path(path).read_text()
+        return cls(folds, repeats, configs, list(invocation.typed))
 
     @classmethod
     def read(cls, folder: Path) -> Asked:
@@ -51,31 +57,26 @@ class Asked:
         if not file.is_file():
             raise ConfigError(f"resume: {str(folder)!r} is no folder of a cross-validation: it has no {ASKED}")
         kept = json.loads(file.read_text())
-        configs = [(folder / name).read_text() for name in kept["configs"]]
+        configs = {name: (folder / name).read_text() for name in kept["configs"]}
         return cls(kept["folds"], kept["repeats"], configs, kept["typed"])
 
     def write(self, folder: Path) -> None:
         """Keeps it in a folder, with copies of the configs: folds that are trained later find them as they were."""
-        names = _names(len(self.configs))
-        for name, text in zip(names, self.configs, strict=True):
+        for name, text in self.configs.items():
             (folder / name).write_text(text)
-        kept = {"folds": self.folds, "repeats": self.repeats, "configs": names, "typed": self.typed}
+        kept = {"folds": self.folds, "repeats": self.repeats, "configs": [*self.configs], "typed": self.typed}
         (folder / ASKED).write_text(json.dumps(kept, indent=2) + "\n")
 
     def arguments(self, folder: Path) -> list[str]:
         """What `fit` is given for every fold, from the copies in a folder."""
-        return [a for name in _names(len(self.configs)) for a in ("--config", str(folder / name))] + self.typed
+        return [*(part for name in self.configs for part in ("--config", str(folder / name))), *self.typed]
 
     def settings(self) -> dict[str, Any]:
         """All that was asked for, key by key."""
         found: dict[str, Any] = {"--folds": self.folds, "--repeats": self.repeats}
-        for text in self.configs:
+        for text in self.configs.values():
             found |= _flat(yaml.safe_load(text) or {})
         return found | _options(self.typed)
-
-
-def _names(count: int) -> list[str]:
-    return ["config.yaml", *(f"config_{i}.yaml" for i in range(1, count))][:count]
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

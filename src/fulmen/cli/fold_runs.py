@@ -202,9 +202,9 @@ def _shared_cores(jobs: int) -> Iterator[None]:
 
 
 def _free() -> None:
-    """Lets go of what a fold held, before the next one needs it."""
+    """Lets go of the GPU memory that a fold held, before the next one needs it."""
     import torch
 
-    gc.collect()
     if torch.cuda.is_available():
+        gc.collect()
         torch.cuda.empty_cache()

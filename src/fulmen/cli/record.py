@@ -13,6 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from fulmen.cli import environment, memory, runs
 from fulmen.cli.invocation import Invocation
+from fulmen.data import SupervisedDataModule
 
 SPLIT = "split.csv"
 _SHOWN = 8
@@ -44,8 +45,9 @@ class RunRecorder(Callback):
         if not trainer.is_global_zero:
             return
         data = trainer.datamodule  # type: ignore[attr-defined]
-        self.facts["samples"] = {split: len(part) for split, part in getattr(data, "datasets", {}).items()}
-        self.facts["class_counts"] = _class_counts(data)
+        if isinstance(data, SupervisedDataModule):
+            self.facts["samples"] = {split: len(part) for split, part in data.datasets.items()}
+            self.facts["class_counts"] = _class_counts(data)
         self.facts["split_sha256"] = digest(self.folder / SPLIT)
         began = datetime.now(UTC).isoformat(timespec="seconds")
         device = str(trainer.strategy.root_device)
@@ -171,9 +173,9 @@ def digest(file: Path) -> str | None:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _class_counts(data: Any) -> dict[str, int] | None:
+def _class_counts(data: SupervisedDataModule) -> dict[str, int] | None:
     """Training samples of each class; ``None`` where targets are no classes."""
-    counts = data.class_counts() if hasattr(data, "class_counts") else None
+    counts = data.class_counts()
     if counts is None:
         return None
     names = data.class_names or [str(i) for i in range(len(counts))]

@@ -19,6 +19,7 @@ INTO = "FULMEN_FIT_FOLDER"
 """Variable that tells `fit`, started by another command, where its run is to be written."""
 _HANDED_DOWN = "FULMEN_RUN_FOLDER"
 _VERSION = re.compile(r"version_(\d+)")
+_WHOLE = re.compile(r"cv_\d+")
 _PART = re.compile(r"trial_\d+|(repeat_\d+_)?fold_\d+|final")
 """Runs that are parts of a search or a cross-validation: ``runs/<config name>/study_N/trial_0``."""
 
@@ -34,9 +35,13 @@ def config_name(path: str | None) -> str:
     if path is None:
         return "no_config"
     file = Path(path)
-    run = file.parent.resolve()
-    if _VERSION.fullmatch(run.name) or (_PART.fullmatch(run.name) and file.name == "config.yaml"):
-        return _recorded_name(run) or (run.parent if _VERSION.fullmatch(run.name) else run.parent.parent).name
+    folder = file.parent.resolve()
+    if _VERSION.fullmatch(folder.name) or (_WHOLE.fullmatch(folder.name) and file.name == "config.yaml"):
+        return _recorded_name(folder) or folder.parent.name
+    if _PART.fullmatch(folder.name) and file.name == "config.yaml":
+        return _recorded_name(folder) or folder.parent.parent.name
+    if file.name == "best.yaml" and (folder / "trial_0").is_dir():  # of a study
+        return _recorded_name(folder / "trial_0") or folder.parent.name
     return file.stem
 
 

@@ -45,7 +45,7 @@ def part_of_training(
     chosen = _systematic(sizes[order], fraction, start)
     if not chosen.any():
         chosen[rng.integers(len(order))] = True
-    result = np.zeros(len(sizes), bool)
+    result: NDArray[np.bool_] = np.zeros(len(sizes), bool)
     result[order[chosen]] = True
     return result[number.ravel()]
 
@@ -59,7 +59,7 @@ def _systematic(sizes: NDArray[np.int64], fraction: float, start: float) -> NDAr
     """Which units are drawn, so that after each one the share of what has been drawn is as near as can be."""
     wanted = sizes.cumsum() * fraction + start * sizes.mean()
     if sizes.max() == 1:
-        return np.floor(wanted) > np.floor(wanted - fraction)
+        return np.asarray(np.floor(wanted) > np.floor(wanted - fraction))
     drawn, chosen = sizes.mean() / 2, np.zeros(len(sizes), bool)
     for i, (size, limit) in enumerate(zip(sizes.tolist(), wanted.tolist(), strict=True)):
         if drawn + size / 2 <= limit:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from fulmen.core.errors import DataError
 from fulmen.evaluation.describing import chance_loss, data_facts, mistake_columns, model_facts, shares
 from fulmen.evaluation.evaluation import Evaluation
 from fulmen.evaluation.learning import Curves, verdict
@@ -30,6 +32,10 @@ def describe(module: Any, data: Any, evaluation: Evaluation, curves: Curves | No
     """
     predictions = evaluation.predictions
     split, places = predictions.split, [mistake.row for mistake in evaluation.mistakes]
+    columns = mistake_columns(data, split, places)
+    if hasattr(data, "datasets") and "train" not in data.datasets:  # a checkpoint needs it not, but readers are curious
+        with suppress(DataError):  # the files of the training may be elsewhere
+            data.setup("fit")
     return About(
         title=f"{type(module).__name__} on {type(data).__name__}: {split} samples",
         caution=CAUTION.get(split, ""),
@@ -39,7 +45,7 @@ def describe(module: Any, data: Any, evaluation: Evaluation, curves: Curves | No
         curves=curves,
         best=None if curves is None else curves.best(),
         verdict=None if curves is None else verdict(curves, chance_loss(module, predictions)),
-        mistake_columns=mistake_columns(data, split, places),
+        mistake_columns=columns,
         measured=[_UNTOUCHED] if split == "test" else [],
     )
 

@@ -23,6 +23,8 @@ _PIPELINES = {
     ("table", "regression"): "tabular-regression",
 }
 """What the hub calls a task; it has no name for a regression of images or texts."""
+_ONLY_TOLD = ("fit", "test", "report", "card", "export", "predict")
+"""Commands that say how good a model is on the test set; the others choose by it."""
 _HUB_METRICS = ("accuracy", "f1", "precision", "recall", "mae", "mse", "roc_auc", "matthews_correlation", "brier_score")
 _HUB_NAMES = {"auroc": "roc_auc", "matthews": "matthews_correlation", "brier": "brier_score"}
 
@@ -41,6 +43,7 @@ class CardFacts:
         config: The run's config, as much of it as is worth showing.
         predictions: Of its best checkpoint, by split (``val``, ``test``).
         checkpoint: Path of the checkpoint from the card.
+        reports: Split -> ``metrics.json`` of the run's report, where there is one.
         given: What its author says: ``license``, ``dataset``, ``intended_use``, ``out_of_scope``, ``authors``.
     """
 
@@ -53,6 +56,7 @@ class CardFacts:
     config: Mapping[str, Any]
     predictions: Mapping[str, Predictions]
     checkpoint: str
+    reports: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     given: Mapping[str, str | None] = field(default_factory=dict)
 
 
@@ -221,7 +225,7 @@ def _evaluation(facts: CardFacts, found: Mapping[str, Mapping[str, Interval]]) -
     if "val" in splits:
         lines[-1] += " The best epoch was chosen by the validation samples, so their numbers are a little too good."
     used = [use.get("by") for use in facts.record.get("test_set_used") or []]
-    others = sorted({str(by) for by in used if by not in ("fit", "test")})
+    others = sorted({str(by) for by in used if by not in _ONLY_TOLD})
     if "test" in splits and others:
         lines += ["", f"The test samples also served `{'`, `'.join(others)}`: their numbers may be too good as well."]
     split = "test" if "test" in found else splits[0]
@@ -244,7 +248,16 @@ def _limitations(facts: CardFacts, found: Mapping[str, Mapping[str, Interval]]) 
         f"Seen in the numbers of the {_SPLITS[split]} samples; none of it replaces a look at where it will be used.",
         "",
     ]
-    lines += [f"- {line}" for line in (*_worst(made), *_calibration(found[split]), *_size(made), *_learned(facts))]
+    lines += [
+        f"- {line}"
+        for line in (
+            *_worst(made),
+            *_calibration(found[split]),
+            *_size(made),
+            *_learned(facts),
+            *_slices(facts, found, split),
+        )
+    ]
     lines += [f"- {name} is not given: {why}." for name, why in undefined(made).items()]
     if made.task in ("multiclass", "binary"):
         lines.append("- It answers with one of its classes whatever it is shown, also for samples that are of none.")
@@ -291,8 +304,28 @@ def _size(made: Predictions) -> Iterator[str]:
 def _learned(facts: CardFacts) -> Iterator[str]:
     best = facts.record.get("best_epoch") or {}
     train, val = best.get("train/loss"), best.get("val/loss")
-    if train is not None and val is not None:
+    why = next((r["learning"]["why"] for r in facts.reports.values() if (r.get("learning") or {}).get("why")), None)
+    if why:
+        yield why
+    elif train is not None and val is not None:
         yield f"In its best epoch the training loss was {train:.4g}, the validation loss {val:.4g}."
+
+
+def _slices(facts: CardFacts, found: Mapping[str, Mapping[str, Interval]], split: str) -> Iterator[str]:
+    """Parts of the data that are worse than the whole, as the report found; nothing of a report that is out of date."""
+    report = facts.reports.get(split) or {}
+    headline = HEADLINE[facts.predictions[split].task]
+    then = ((report.get("metrics") or {}).get(headline) or {}).get("value")
+    now = found[split].get(headline)
+    if then is None or now is None or abs(then - now.value) > 1e-9:
+        return
+    for part in report.get("slices") or []:
+        if part.get("worse") and part.get("interval"):
+            low, high = part["interval"]["low"], part["interval"]["high"]
+            yield (
+                f"Worse where {part['column']} is {part['value']}: {headline} {part['interval']['value']:.4f} "
+                f"({low:.4f} .. {high:.4f}) on {part['samples']:,} samples."
+            )
 
 
 def _usage(facts: CardFacts) -> list[str]:

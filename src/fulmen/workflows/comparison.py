@@ -176,7 +176,7 @@ def compare(
         DataError: If a prediction is not a number.
     """
     first = _check(entries)
-    entries = [replace(entry, predictions=_sorted(entry.predictions)) for entry in entries]
+    entries = _aligned(entries)
     points = {entry.name: scores(entry.predictions) for entry in entries}
     known = set.intersection(*({*found} for found in points.values()))
     metric = metric or HEADLINE[first.predictions.task]
@@ -184,7 +184,8 @@ def compare(
         raise ConfigError(f"metric: {unknown('metric', metric, known)}")
     higher = higher_is_better(metric)
     drawn = {entry.name: bootstrap(entry.predictions, resamples, seed)[metric] for entry in entries}
-    order = sorted(entries, key=lambda e: -points[e.name][metric] if higher else points[e.name][metric])
+    sign = -1 if higher else 1  # of equals, the smaller one leads
+    order = sorted(entries, key=lambda e: (sign * points[e.name][metric], e.cost.parameters or math.inf, e.name))
     numbers: dict[str, int] = {}
     rows = []
     for entry in order:
@@ -241,6 +242,21 @@ def _check(entries: Sequence[Entry]) -> Entry:
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + more
+
+
+def _aligned(entries: Sequence[Entry]) -> list[Entry]:
+    """Equal samples in equal rows; those that stand so already keep their order, and with it their intervals."""
+    ordered = [_sorted(entry.predictions) for entry in entries]
+    found: dict[str, list[int]] = {}
+    for i, predictions in enumerate(ordered):
+        found.setdefault(_identity(predictions), []).append(i)
+    aligned = list(entries)
+    for members in found.values():
+        first = entries[members[0]].predictions.samples
+        if any(entries[i].predictions.samples != first for i in members):
+            for i in members:
+                aligned[i] = replace(entries[i], predictions=ordered[i])
+    return aligned
 
 
 def _sorted(predictions: Predictions) -> Predictions:

@@ -213,8 +213,11 @@ def gather(
         DataError: If no fold was scored.
     """
     if not folds:
-        reasons = "\n".join(f"  {name}: {why}" for name, why in (failed or {}).items())
-        raise DataError(f"no fold came to its end:\n{reasons}")
+        first: dict[str, str] = {}  # each reason once, with the first fold
+        for name, why in (failed or {}).items():
+            first.setdefault(why, name)
+        said = "\n".join(f"  {name}: {why}" for why, name in first.items())
+        raise DataError(f"no fold came to its end:\n{said}")
     ordered = sorted(folds, key=lambda result: result.fold)
     joined = Predictions.join([_with_fold(result) for result in ordered])
     return CrossValidation(

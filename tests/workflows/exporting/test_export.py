@@ -328,6 +328,18 @@ def test_networks_of_ones_own(digits: DigitsData, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.onnx", "m.onnx.json"]
 
 
+class OwnForward(MLPModule):
+    """Computes more than its network does."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return super().forward(inputs) * 2
+
+
+def test_a_forward_of_ones_own_is_refused(digits: DigitsData, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="OwnForward overrides forward; what is exported is `network`"):
+        export(OwnForward(**facts_of(digits)), digits, tmp_path / "m.pt2")
+
+
 class OwnScale(ArrayData):
     """Normalizes in its own way."""
 

@@ -143,6 +143,8 @@ def read_entries(found: Found, split: str) -> list[Entry]:
         except FulmenError as error:
             found.runs.remove(folder)
             found.left_out[folder] = str(error)
+    if all((folder / OUT_OF_FOLD).is_file() for folder in found.runs):
+        return [replace(entry, predictions=replace(entry.predictions, split="out-of-fold")) for entry in entries]
     return entries
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,20 +75,31 @@ def export(
     if calibrate:
         about["temperature"], about["calibration"] = _calibrated(module, data)
     about |= json.loads(json.dumps(facts))
-    write = _WRITERS[path.suffix](module, data, about)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        write(about, draft)
-        parity = check_parity(load_exported(draft), module, data, samples)
-        parity.check()
-        about["parity"] = parity.facts()
-        write(about, draft)
-        _check_again(draft, module, data)
+        with _on_cpu(module):  # where files are run; GPUs round convolutions more coarsely
+            write = _WRITERS[path.suffix](module, data, about)
+            write(about, draft)
+            parity = check_parity(load_exported(draft), module, data, samples)
+            parity.check()
+            about["parity"] = parity.facts()
+            write(about, draft)
+            _check_again(draft, data, parity.split)
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)
     return Written(path, _write_beside(about, path), about, parity)
+
+
+@contextmanager
+def _on_cpu(module: SupervisedModule) -> Iterator[None]:
+    device = module.device
+    module.cpu()
+    try:
+        yield
+    finally:
+        module.to(device)
 
 
 def _calibrated(module: SupervisedModule, data: SupervisedDataModule) -> tuple[float, dict[str, Any]]:
@@ -114,9 +126,8 @@ def _calibrated(module: SupervisedModule, data: SupervisedDataModule) -> tuple[f
     }
 
 
-def _check_again(draft: Path, module: SupervisedModule, data: SupervisedDataModule) -> None:
+def _check_again(draft: Path, data: SupervisedDataModule, split: str) -> None:
     """Opens what is handed over once more: it was written again, with what the comparison found."""
-    split = next(iter(data.datasets))
     answers = load_exported(draft).predict(raw_samples(data, split, [0]))
     if not np.isfinite(answers.prediction).all():
         raise CheckpointError("export: the prediction of a sample is not finite; did the training diverge?")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fulmen.core.errors import CheckpointError
+from fulmen.core.errors import CheckpointError, FulmenError
 
 _KEY = "fulmen"
 _PREFIX = "preprocessing."
@@ -97,5 +97,16 @@ def _build(about: dict[str, Any], state: dict[str, Any], source: str) -> Any:
     in_memory = io.BytesIO()  # Lightning builds modules of the command line from checkpoints alone
     torch.save(checkpoint, in_memory)
     in_memory.seek(0)
-    module = cls.load_from_checkpoint(in_memory, map_location="cpu")
+    try:
+        module = cls.load_from_checkpoint(in_memory, map_location="cpu")
+    except Exception as error:  # whatever building it raises, wrapped by Lightning's command line
+        raise _explained(error, source) from error
     return assemble(module, about, tensors)
+
+
+def _explained(error: BaseException, source: str) -> FulmenError:
+    """What lies beneath, where it is one of our own errors, such as a plugin that may not be loaded."""
+    below: BaseException | None = error
+    while below is not None and not isinstance(below, FulmenError):
+        below = below.__cause__ or below.__context__
+    return below or CheckpointError(f"{source}: its module cannot be built: {str(error).splitlines()[:1]}")

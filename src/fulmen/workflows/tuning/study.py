@@ -184,11 +184,10 @@ class Study:
         beats = self.optuna.user_attrs
         dead = [t for t in self._frozen(TrialState.RUNNING) if self._is_dead(t, beats)]
         for trial in dead:
-            tries = trial.user_attrs.get("tries", 0)
-            again = "" if tries < _RETRIES else f", {tries + 1} times"
-            self._restart(
-                trial, f"its process ended without a word{again} (killed, or out of memory?)", tries < _RETRIES
-            )
+            tries = trial.user_attrs.get("tries", 0) + 1
+            often = f" {tries} times" if tries > 1 else ""
+            reason = f"its process ended without a word{often} (killed, or out of memory?)"
+            self._restart(trial, reason, tries if tries <= _RETRIES else None)
         return len(dead)
 
     def _restart(self, trial: FrozenTrial, reason: str, tries: int | None) -> None:
