@@ -1,6 +1,6 @@
 """What metrics cost a training, and how fast the bootstrap is: ratios in one run, printed as tables.
 
-The first job: the MLP of ``configs/digits_mlp.yaml``, digits of 8 x 8 pixels in 10 classes, batch 32, one thread, trained
+The first job: the MLP of ``configs/digits_mlp.yaml``, digits of 8 x 8 pixels, 10 classes, batch 32, one thread, trained
 and validated each epoch by a plain ``Trainer``. The processor's seconds inside the metrics (their updates, computation
 and reset, training and validation) and inside the callback that keeps predictions are counted while it runs, and set
 against all others of the same ``fit``: the difference of two runs would be smaller than what they differ by chance.

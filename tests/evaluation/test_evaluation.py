@@ -13,7 +13,7 @@ from tests.evaluation.made import TASKS, predictions, sklearn_scores
 
 from fulmen.core.errors import ConfigError
 from fulmen.evaluation import About, Curves, Evaluation, Predictions, intervals, verdict, write_report
-from fulmen.evaluation.evaluation import constant
+from fulmen.evaluation.baseline import constant
 from fulmen.evaluation.plots import draw_confusion, draw_ranking, draw_reliability, draw_residuals
 
 
@@ -121,3 +121,11 @@ def test_mistakes_of_the_caller(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be written"):
         evaluation.write(tmp_path / "file" / "out")
+
+
+def test_nothing_of_an_earlier_report_stays(tmp_path: Path) -> None:
+    made = predictions("binary", 30)
+    Evaluation.of(made, {"site": np.arange(30) % 2}, resamples=5).write(tmp_path)
+    assert (tmp_path / "slices.csv").is_file()
+    Evaluation.of(made, resamples=5).write(tmp_path)
+    assert not (tmp_path / "slices.csv").exists()

@@ -78,6 +78,7 @@ def test_a_slice_scores_as_its_samples_do() -> None:
         assert part.samples == 100
         assert part.scores == scores(rows)
         assert part.interval == intervals(rows, 200)["accuracy"]
+        assert part.baseline == np.bincount(rows.targets).max() / 100
         assert not part.worse
         assert not part.better
 

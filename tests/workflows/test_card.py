@@ -10,7 +10,8 @@ from huggingface_hub import ModelCard
 
 from fulmen.core.errors import ConfigError
 from fulmen.evaluation import Predictions, scores
-from fulmen.workflows.card import NOT_GIVEN, CardFacts, model_card
+from fulmen.workflows.card import NOT_GIVEN, model_card
+from fulmen.workflows.card_facts import CardFacts
 
 
 def of_classes(names: list[str], task: str = "multiclass", split: str = "test") -> Predictions:

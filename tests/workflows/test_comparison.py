@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, f1_score, mean_squared_error
 
 from fulmen.core.errors import ConfigError
 from fulmen.evaluation import Predictions, intervals
-from fulmen.workflows.comparison import Cost, Entry, compare
+from fulmen.workflows import Cost, Entry, compare
 from fulmen.workflows.config_differences import config_differences
 from fulmen.workflows.paired_tests import holm, mcnemar, paired_bootstrap, right
 

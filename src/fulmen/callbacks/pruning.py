@@ -28,7 +28,7 @@ class Pruning(Callback):
     """Reports a trial's score to its study after each epoch, and ends the training when the study says so.
 
     The first process reports and asks; its answer is broadcast, so that all processes end in the same epoch. A score
-    that is no number ends the training, too.
+    that is no number ends the training, too, and so does one that validation does not log.
 
     Args:
         storage: Where the study is, see :func:`open_storage`.
@@ -43,25 +43,28 @@ class Pruning(Callback):
     def __init__(
         self, storage: str, study: str, trial: int, monitor: str, pruner: str, after: int = 3, epochs: int = 100
     ) -> None:
-        self.storage, self.study, self.trial, self.monitor = storage, study, trial, monitor
+        self.storage, self.study, self.trial, self.metric = storage, study, trial, monitor
         self.pruner, self.after, self.epochs = pruner, after, epochs
         self._trial: optuna.Trial | None = None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Reports, asks, and tells all processes."""
-        stop = False
-        if trainer.is_global_zero and self.monitor in trainer.callback_metrics:
-            stop = self._ask(float(trainer.callback_metrics[self.monitor]), trainer.current_epoch)
+        logged, stop = trainer.callback_metrics, False
+        if trainer.is_global_zero and self.metric in logged:
+            last = trainer.current_epoch + 1 == trainer.max_epochs  # a trial that is done is not pruned
+            stop = self._ask(float(logged[self.metric]), trainer.current_epoch, last)
+        elif any(name.startswith("val/") for name in logged):
+            stop = True  # what nothing logs will not come; whoever asked for it hears of it sooner
         if trainer.strategy.broadcast(stop):
             trainer.should_stop = True
 
-    def _ask(self, value: float, epoch: int) -> bool:
+    def _ask(self, value: float, epoch: int, last: bool) -> bool:
         trial = self._open()
         if not math.isfinite(value):
             trial.set_user_attr(DIVERGED, epoch)
             return True
         trial.report(value, epoch)
-        stop = trial.should_prune()
+        stop = not last and trial.should_prune()
         if stop:
             trial.set_user_attr(STOPPED, epoch)
         return stop
@@ -126,7 +129,6 @@ def make_pruner(name: str, after: int, most: int) -> optuna.pruners.BasePruner:
     raise ConfigError(f"pruner: {unknown('pruner', name, PRUNERS)}")
 
 
-@functools.cache
 def open_storage(url: str) -> BaseStorage:
     """Opens where studies are kept; once a process.
 
@@ -136,6 +138,12 @@ def open_storage(url: str) -> BaseStorage:
     Raises:
         ConfigError: If it cannot be opened.
     """
+    return _opened(url, os.getcwd())
+
+
+@functools.cache
+def _opened(url: str, folder: str) -> BaseStorage:
+    """The storage of an address; files are looked for from the current folder."""
     from optuna import storages
     from optuna.storages.journal import JournalFileBackend
 

@@ -68,7 +68,7 @@ def _facts(folder: Path, own: argparse.Namespace) -> Any:
 
     from fulmen.cli import environment, runs
     from fulmen.cli.stored import predictions_of
-    from fulmen.workflows.card import CardFacts
+    from fulmen.workflows.card_facts import CardFacts
 
     record = runs.read_record(folder)
     config = yaml.safe_load((folder / "config.yaml").read_text())

@@ -94,13 +94,38 @@ def _cross_validate(
 
 
 def _made(command: str, invocation: Invocation) -> Made:
-    """Model, data and options, made once so that whatever is wrong with them is said before anything is trained."""
+    """Model, data and options, made once so that whatever is wrong with them is said before anything is trained.
+
+    The data are made for folds: without, some would be divided as for one `fit`, which few groups may not allow.
+    """
+    from fulmen.cli.data import resolve
     from fulmen.cli.fitting import kept_process, logged_to
     from fulmen.cli.made import make
+    from fulmen.data import SupervisedDataModule
 
-    unread = io.StringIO()
-    with kept_process(), logged_to(unread):
-        return make(command, invocation)
+    _check_folds(invocation)
+    kind = resolve(invocation.class_path("data"))
+    divided = kind is not None and issubclass(kind, SupervisedDataModule)
+    more = ["--data.folds", "2", "--data.fold_as", "train"] if divided else []
+    with kept_process(), logged_to(io.StringIO()):
+        made = make(command, Invocation.read("fit", [*invocation.arguments, *more]))
+    data: Any = made.datamodule
+    if divided:
+        data.splitting = replace(data.splitting, folds=None, fold_as="val")
+    return made
+
+
+def _check_folds(invocation: Invocation) -> None:
+    """Refuses data that are one fold already."""
+    given = [(config.get("data") or {}) for config in invocation.configs.values()]
+    arguments = [part.get("init_args") or {} for part in given if isinstance(part, dict)]
+    for name in ("folds", "fold", "fold_as", "fold_repeat"):
+        typed = [invocation.option(f"--data.{name}"), invocation.option(f"--data.init_args.{name}")]
+        values = [value for value in (*(a.get(name) for a in arguments), *typed) if value is not None]
+        if values and name == "folds":
+            raise ConfigError(f"data.folds: {values[-1]} makes the data one fold; leave it out, and write --folds")
+        if values and str(values[-1]) not in ("0", "val"):
+            raise ConfigError(f"data.{name}: {values[-1]} is set for each fold; leave it out")
 
 
 def _check(made: Made, own: argparse.Namespace) -> None:

@@ -105,7 +105,7 @@ def said(written: Written) -> str:
     unit = "standard deviations" if about["task"] == "regression" else "in probabilities"
     same = "" if about["task"] == "regression" else ", the same labels"
     lines = [
-        f"{written.path}  {size / 1e6:.1f} MB",
+        f"{written.path}  {f'{size / 1e6:.1f} MB' if size >= 1e6 else f'{size / 1e3:.0f} kB'}",
         f"  parity      {parity.samples} {parity.split} samples: at most {parity.difference:.1e} {unit}{same}",
     ]
     if parity.shapes is not None:

@@ -138,6 +138,8 @@ def _images(data: str, column: str | None) -> Found:
         root = path.parent
     else:
         names, root = sorted(glob.glob(data, recursive=True)), Path()
+        if not names and not path.exists():
+            raise DataError(f"data: there is no file, folder or match of a pattern {data!r} (from {Path.cwd()})")
     if not names:
         raise DataError(f"data: {data!r} holds no image ({', '.join(IMAGES)}) (from {Path.cwd()})")
     missing = [name for name in names if not is_image(root / name)]

@@ -230,6 +230,8 @@ def _draw_mistakes(evaluation: Evaluation, data: Any, out: Path) -> bytes | None
 
     found, split = evaluation.mistakes, evaluation.predictions.split
     if not found or not are_images(data):
+        if (out / _PICTURES).is_file():  # of an earlier report
+            (out / _PICTURES).unlink()
         return None
     rows = rows_of(data, split)[[mistake.row for mistake in found]].tolist()
     images = pictures(data.datasets[split].__getitems__(rows).inputs)

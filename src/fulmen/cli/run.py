@@ -247,7 +247,10 @@ class FulmenCLI(LightningCLI):
     def _check_given_facts(self) -> None:
         """The data's facts win over those that a config gives the model: say so where they differ."""
         for path, config in self.invocation.configs.items():
-            arguments = (config.get("model") or {}).get("init_args") or {}
+            model = config.get("model")
+            arguments = (
+                model.get("init_args") if isinstance(model, dict) else None
+            ) or {}  # `model: MLPModule` has none
             for fact in restore.FACTS:
                 given, real = arguments.get(fact), getattr(self.datamodule, fact, None)
                 if given is not None and real is not None and given != real:

@@ -19,7 +19,7 @@ def part_of_training(
     Samples in the order of their classes, and at random in each, are drawn at equal distances (systematic sampling:
     Cochran 1977, Sampling Techniques, chapter 8), so that the size differs from the share by less than one sample, and
     so does that of each class. Samples with the same position (those of a group) stay together; sizes then differ by
-    about half a group. A class's only sample or group always trains.
+    about half a group. A class's only sample or group trains, unless all are so.
 
     Args:
         positions: ``(N,)`` numbers that say who belongs together.
@@ -35,16 +35,19 @@ def part_of_training(
     rng = np.random.default_rng(list(seed))
     order = np.lexsort((rng.random(len(sizes)), classes))
     start = rng.random()
-    order = order[np.bincount(classes)[classes[order]] > 1]  # more than one of the class
-    if not len(order):
+    if len(order) < 2:
         raise DataError(
             f"val_fraction: a fold leaves {_units(sizes)} to train on, and none to spare for validation; take fewer "
             "folds, or set val_fraction to 0 and train a fixed number of epochs (`early_stopping: null`, "
             "`checkpoint.monitor: null`)"
         )
+    spare = np.bincount(classes)[classes[order]] > 1  # more than one of the class
+    order = order[spare] if spare.any() else order
     chosen = _systematic(sizes[order], fraction, start)
     if not chosen.any():
         chosen[rng.integers(len(order))] = True
+    if chosen.all():
+        chosen[rng.integers(len(order))] = False
     result: NDArray[np.bool_] = np.zeros(len(sizes), bool)
     result[order[chosen]] = True
     return result[number.ravel()]
@@ -64,8 +67,6 @@ def _systematic(sizes: NDArray[np.int64], fraction: float, start: float) -> NDAr
     for i, (size, limit) in enumerate(zip(sizes.tolist(), wanted.tolist(), strict=True)):
         if drawn + size / 2 <= limit:
             chosen[i], drawn = True, drawn + size
-    if chosen.all():
-        chosen[-1] = False
     return chosen
 
 

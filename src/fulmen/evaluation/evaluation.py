@@ -6,8 +6,9 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fulmen.core.errors import ConfigError, unknown
-from fulmen.core.version import __version__
+from fulmen.evaluation.baseline import constant
 from fulmen.evaluation.bootstrap import Interval, intervals
 from fulmen.evaluation.curves import confusion, reliability
 from fulmen.evaluation.metrics import HEADLINE, higher_is_better, per_class, scores, undefined
@@ -24,6 +25,8 @@ from fulmen.evaluation.slices import Slice, make_slices
 from fulmen.evaluation.worst import Mistake, worst
 
 METRICS = "metrics.json"
+_SOMETIMES = ("per_class.csv", "confusion.csv", "slices.csv")
+_MEASURED_WITH = ("fulmen", "torch", "lightning", "torchmetrics", "numpy", "scipy")
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ class Evaluation:
             "baseline": self.baseline,
             "interval": {"level": 0.95, "resamples": self.resamples, "seed": self.seed, "method": "percentile"},
             "slices": [asdict(part) | {"scores": dict(part.scores)} for part in self.slices],
-            "versions": {"fulmen": __version__},
+            "versions": {name: version(name) for name in _MEASURED_WITH},
         }
         if p.task != "regression":
             bins = reliability(p)
@@ -177,6 +180,8 @@ class Evaluation:
         folder, p = Path(folder), self.predictions
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            for name in _SOMETIMES:  # of an earlier report, which had them
+                (folder / name).unlink(missing_ok=True)
             p.write(folder / "predictions.csv", **facts)
             (folder / METRICS).write_text(json.dumps(_finite({**self.metrics(), **facts}), indent=2) + "\n")
             _write_csv(folder / "mistakes.csv", ["sample", "loss", "target", "prediction", "probability"], [
@@ -202,34 +207,13 @@ class Evaluation:
         for part in self.slices:
             ends = [None, None] if part.interval is None else [part.interval.low, part.interval.high]
             differs = "worse" if part.worse else "better" if part.better else ""
-            rows.append([
-                part.column, part.value, part.samples, *ends, differs, *(part.scores.get(name) for name in names)
-            ])  # fmt: skip
+            facts = [part.column, part.value, part.samples, part.baseline, *ends, differs]
+            rows.append([*facts, *(part.scores.get(name) for name in names)])
         low, high = f"{self.headline}_low", f"{self.headline}_high"
-        _write_csv(path, ["column", "value", "samples", low, high, "differs", *names], rows)
+        _write_csv(path, ["column", "value", "samples", "baseline", low, high, "differs", *names], rows)
 
 
 _SPLITS = {"val": "validation", "train": "training"}
-
-
-def constant(predictions: Predictions) -> Predictions:
-    """The same samples with one answer for all, the best of its kind.
-
-    That is the commonest class and the shares of the classes, every label, or the mean: of these very samples.
-
-    Args:
-        predictions: At least one.
-    """
-    p, n = predictions, len(predictions)
-    if p.task == "regression":
-        values = np.broadcast_to(p.targets.mean(0), p.targets.shape)
-        return replace(p, scores=values, predicted=values, logits=None)
-    if p.task == "multilabel":
-        shares = np.broadcast_to(p.targets.mean(0).astype(np.float32), p.targets.shape)
-        return replace(p, scores=shares, predicted=np.ones_like(p.targets), logits=None)
-    counts = np.bincount(p.targets, minlength=len(p.names))
-    shares = np.broadcast_to((counts / n).astype(np.float32), p.scores.shape)
-    return replace(p, scores=shares, predicted=np.full(n, counts.argmax()), logits=None)
 
 
 def _finite(value: Any) -> Any:

@@ -192,11 +192,12 @@ def _slices(page: Page, evaluation: Evaluation) -> None:
         rows = [
             [part.value, part.samples, part.scores.get(metric),
              "-" if part.interval is None else f"{part.interval.low:.4g} to {part.interval.high:.4g}",
-             "worse" if part.worse else "better" if part.better else ""]
+             "worse" if part.worse else "better" if part.better else "", part.baseline]
             for part in parts
         ]  # fmt: skip
         strong = [i for i, part in enumerate(parts) if part.worse]
-        page.table([column, "samples", metric, "95 % interval", "than the whole"], rows, strong=strong)
+        head = [column, "samples", metric, "95 % interval", "than the whole", "same answer for all of them"]
+        page.table(head, rows, strong=strong)
         page.figure(plots.draw_slices(parts, metric, whole.value), "", f"{metric} by {column}")
 
 

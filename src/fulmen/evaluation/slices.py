@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fulmen.evaluation.baseline import constant
 from fulmen.evaluation.bootstrap import Interval, bootstrap, intervals
 from fulmen.evaluation.metrics import scores
 from fulmen.evaluation.predictions import Predictions
@@ -30,6 +31,8 @@ class Slice:
         value: What they have in common.
         samples: How many they are.
         scores: Their headline metrics.
+        baseline: What the same answer for all of them would score, the best of its kind; ``None`` where that is not
+            defined.
         interval: Of the metric that is said first; ``None`` where it is not defined for them, or they are very few.
         worse: Whether its interval lies wholly on the worse side of the whole's, and (where it is small) at most one
             of 40 random draws of as many samples is as bad.
@@ -40,6 +43,7 @@ class Slice:
     value: str
     samples: int
     scores: Mapping[str, float]
+    baseline: float | None
     interval: Interval | None
     worse: bool
     better: bool
@@ -99,7 +103,8 @@ def make_slices(
                 above = above and bool((drawn >= own.value).mean() <= 0.025)
                 below = below and bool((drawn <= own.value).mean() <= 0.025)
             worse, better = (below, above) if better_is_higher else (above, below)
-            found.append(Slice(column, name, len(part), scores(part), own, worse, better))
+            base = scores(constant(part)).get(metric)
+            found.append(Slice(column, name, len(part), scores(part), base, own, worse, better))
     return found
 
 
@@ -129,14 +134,15 @@ def _quartiles(
 
 
 def _by_value(values: NDArray[Any], missing: NDArray[np.bool_]) -> list[tuple[str, NDArray[np.bool_]]]:
-    texts = np.array([_said(value) for value in values.tolist()], object)
-    names, counts = np.unique(texts[~missing].astype(str), return_counts=True)
+    texts = np.array([_said(value) for value in values[~missing].tolist()], object)
+    names, numbers, counts = np.unique(texts, return_inverse=True, return_counts=True)
+    codes = np.full(len(values), -1)
+    codes[~missing] = numbers
     order = np.argsort(-counts, kind="stable")
     kept = order if len(order) <= _CATEGORIES else order[: _CATEGORIES - 1]
-    found = [(str(names[i]), (texts == names[i]) & ~missing) for i in kept]
+    found = [(str(names[i]), codes == i) for i in kept]
     if len(order) > len(kept):
-        pooled = ~missing & ~np.isin(texts.astype(str), names[kept])
-        found.append((f"{len(order) - len(kept)} rarer values", pooled))
+        found.append((f"{len(order) - len(kept)} rarer values", ~missing & ~np.isin(codes, kept)))
     return found
 
 

@@ -8,28 +8,32 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fulmen.workflows.batch_size import SizeSearch, SizeTrial, find_batch_size
-    from fulmen.workflows.card import CardFacts, model_card
+    from fulmen.workflows.card import model_card
+    from fulmen.workflows.card_facts import CardFacts
     from fulmen.workflows.collecting import collect_predictions
-    from fulmen.workflows.comparison import Comparison, Cost, Entry, compare
+    from fulmen.workflows.compared import Comparison, Cost, Entry
+    from fulmen.workflows.comparison import compare
     from fulmen.workflows.cross_validation import cross_validate
     from fulmen.workflows.exporting.export import export
     from fulmen.workflows.exporting.running import Answers, Exported, load_exported
     from fulmen.workflows.fold_results import CrossValidation
-    from fulmen.workflows.grad_cam import GradCam, grad_cam, overlay
+    from fulmen.workflows.gradient_maps import GradCam, grad_cam, overlay
     from fulmen.workflows.learning_rate import RateSweep, find_learning_rate
     from fulmen.workflows.mistakes import Mistake, Mistakes, worst_mistakes
     from fulmen.workflows.reporting import evaluate, report
 
 _MODULES = {
     "batch_size": "SizeSearch SizeTrial find_batch_size",
-    "card": "CardFacts model_card",
+    "card": "model_card",
+    "card_facts": "CardFacts",
     "collecting": "collect_predictions",
-    "comparison": "Comparison Cost Entry compare",
+    "compared": "Comparison Cost Entry",
+    "comparison": "compare",
     "cross_validation": "cross_validate",
     "exporting.export": "export",
     "exporting.running": "Answers Exported load_exported",
     "fold_results": "CrossValidation",
-    "grad_cam": "GradCam grad_cam overlay",
+    "gradient_maps": "GradCam grad_cam overlay",
     "learning_rate": "RateSweep find_learning_rate",
     "mistakes": "Mistake Mistakes worst_mistakes",
     "reporting": "evaluate report",

@@ -2,62 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from fulmen.core.errors import ConfigError
-from fulmen.evaluation import Interval, Predictions, intervals, per_class, undefined
+from fulmen.evaluation import Interval, intervals, per_class
 from fulmen.evaluation.metrics import HEADLINE
+from fulmen.workflows.card_facts import SPLITS, CardFacts, front_matter
+from fulmen.workflows.card_limits import limitations
 
 NOT_GIVEN = "Not given by the author of this card."
 _CLASSES = 50
-_WORST = 3
-_SPLITS = {"train": "training", "val": "validation", "test": "test"}
-_PIPELINES = {
-    ("image", "classes"): "image-classification",
-    ("text", "classes"): "text-classification",
-    ("table", "classes"): "tabular-classification",
-    ("table", "regression"): "tabular-regression",
-}
-"""What the hub calls a task; it has no name for a regression of images or texts."""
 _ONLY_TOLD = ("fit", "test", "report", "card", "export", "predict")
 """Commands that say how good a model is on the test set; the others choose by it."""
-_HUB_METRICS = ("accuracy", "f1", "precision", "recall", "mae", "mse", "roc_auc", "matthews_correlation", "brier_score")
-_HUB_NAMES = {"auroc": "roc_auc", "matthews": "matthews_correlation", "brier": "brier_score"}
-
-
-@dataclass(frozen=True)
-class CardFacts:
-    """What a card is written from.
-
-    Attributes:
-        name: Of the model.
-        model: Its class, dotted.
-        data: Class of its data.
-        modality: ``image``, ``text``, ``table``, or ``other``.
-        record: ``run.json`` of the run.
-        environment: ``environment.json`` of the run.
-        config: The run's config, as much of it as is worth showing.
-        predictions: Of its best checkpoint, by split (``val``, ``test``).
-        checkpoint: Path of the checkpoint from the card.
-        reports: Split -> ``metrics.json`` of the run's report, where there is one.
-        given: What its author says: ``license``, ``dataset``, ``intended_use``, ``out_of_scope``, ``authors``.
-    """
-
-    name: str
-    model: str
-    data: str
-    modality: str
-    record: Mapping[str, Any]
-    environment: Mapping[str, Any]
-    config: Mapping[str, Any]
-    predictions: Mapping[str, Predictions]
-    checkpoint: str
-    reports: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    given: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def model_card(facts: CardFacts, resamples: int = 1000, seed: int = 0) -> str:
@@ -79,7 +36,7 @@ def model_card(facts: CardFacts, resamples: int = 1000, seed: int = 0) -> str:
         "Data": _data(facts),
         "Training": _training(facts),
         "Evaluation": _evaluation(facts, found),
-        "Limitations": _limitations(facts, found),
+        "Limitations": limitations(facts, found),
         "How to use": _usage(facts),
         "Reproducibility": _reproducing(facts),
     }
@@ -87,44 +44,6 @@ def model_card(facts: CardFacts, resamples: int = 1000, seed: int = 0) -> str:
     for title, lines in sections.items():
         text += ["", f"## {title}", "", *lines]
     return "\n".join(text) + "\n"
-
-
-def front_matter(facts: CardFacts, found: Mapping[str, Mapping[str, Interval]]) -> str:
-    """The YAML block that the hub reads, between two lines of dashes.
-
-    Args:
-        facts: Of the card.
-        found: Split -> metric -> value; those of ``test`` stand in the index, of ``val`` where nothing was tested.
-    """
-    from huggingface_hub import EvalResult, ModelCardData
-
-    split = "test" if "test" in found else "val"
-    task = next(iter(facts.predictions.values())).task
-    pipeline = _PIPELINES.get((facts.modality, "regression" if task == "regression" else "classes"))
-    dataset = facts.given.get("dataset")
-    values = {_HUB_NAMES.get(name, name): each.value for name, each in found[split].items()}
-    results = [
-        EvalResult(
-            task_type=pipeline or task,
-            dataset_type=dataset or facts.data.lower(),
-            dataset_name=dataset or facts.data,
-            dataset_split=_SPLITS[split],
-            metric_type=name,
-            metric_value=value,
-        )
-        for name, value in values.items()
-    ]
-    data = ModelCardData(
-        library_name="fulmen",
-        license=facts.given.get("license"),
-        tags=["fulmen", "pytorch", "lightning", task],
-        pipeline_tag=pipeline,
-        datasets=[dataset] if dataset else None,
-        metrics=[name for name in values if name in _HUB_METRICS] or None,
-        model_name=facts.name,
-        eval_results=results,
-    )
-    return f"---\n{data.to_yaml()}\n---"
 
 
 def _summary(facts: CardFacts, found: Mapping[str, Mapping[str, Interval]]) -> str:
@@ -143,7 +62,7 @@ def _summary(facts: CardFacts, found: Mapping[str, Mapping[str, Interval]]) -> s
     if headline in found[split]:
         value = found[split][headline]
         said = (
-            f" Its {headline} on {len(made):,} {_SPLITS[split]} samples is {value.value:.4f} "
+            f" Its {headline} on {len(made):,} {SPLITS[split]} samples is {value.value:.4f} "
             f"(95 % interval {value.low:.4f} to {value.high:.4f})."
         )
     return f"`{facts.model.rpartition('.')[2]}`{of} that {aim}, trained on `{facts.data}`.{said}"
@@ -163,7 +82,7 @@ def _data(facts: CardFacts) -> list[str]:
     samples = facts.record.get("samples") or {}
     lines = [f"`{facts.data}`" + (f", dataset `{facts.given['dataset']}`" if facts.given.get("dataset") else "") + "."]
     if samples:
-        lines += ["", *_table(["split", "samples"], [[_SPLITS.get(s, s), f"{n:,}"] for s, n in samples.items()])]
+        lines += ["", *_table(["split", "samples"], [[SPLITS.get(s, s), f"{n:,}"] for s, n in samples.items()])]
     counts = facts.record.get("class_counts") or {}
     if counts:
         total = sum(counts.values()) or 1
@@ -220,7 +139,7 @@ def _evaluation(facts: CardFacts, found: Mapping[str, Mapping[str, Interval]]) -
     splits = list(found)
     names = list(dict.fromkeys(name for split in splits for name in found[split]))
     rows = [[name, *(_interval(found[split].get(name)) for split in splits)] for name in names]
-    head = ["metric", *(f"{_SPLITS[split]} ({len(facts.predictions[split]):,} samples)" for split in splits)]
+    head = ["metric", *(f"{SPLITS[split]} ({len(facts.predictions[split]):,} samples)" for split in splits)]
     lines = [*_table(head, rows), "", "In brackets: 95 % intervals of the bootstrap over samples."]
     if "val" in splits:
         lines[-1] += " The best epoch was chosen by the validation samples, so their numbers are a little too good."
@@ -236,96 +155,8 @@ def _evaluation(facts: CardFacts, found: Mapping[str, Mapping[str, Interval]]) -
             [name, *(f"{each[key]:.4f}" for key in ("precision", "recall", "f1")), f"{each['support']:,.0f}"]
             for name, each in list(classes.items())[:_CLASSES]
         ]
-        lines += ["", f"Of each class, on the {_SPLITS[split]} samples:", "", *_table([*head, "samples"], rows)]
+        lines += ["", f"Of each class, on the {SPLITS[split]} samples:", "", *_table([*head, "samples"], rows)]
     return lines
-
-
-def _limitations(facts: CardFacts, found: Mapping[str, Mapping[str, Interval]]) -> list[str]:
-    """What the numbers show; a person who knows the use will know more."""
-    split = "test" if "test" in found else next(iter(found))
-    made = facts.predictions[split]
-    lines = [
-        f"Seen in the numbers of the {_SPLITS[split]} samples; none of it replaces a look at where it will be used.",
-        "",
-    ]
-    lines += [
-        f"- {line}"
-        for line in (
-            *_worst(made),
-            *_calibration(found[split]),
-            *_size(made),
-            *_learned(facts),
-            *_slices(facts, found, split),
-        )
-    ]
-    lines += [f"- {name} is not given: {why}." for name, why in undefined(made).items()]
-    if made.task in ("multiclass", "binary"):
-        lines.append("- It answers with one of its classes whatever it is shown, also for samples that are of none.")
-    return lines
-
-
-def _worst(made: Predictions) -> Iterator[str]:
-    classes = {name: each for name, each in per_class(made).items() if each["support"]}
-    order = sorted(classes, key=lambda name: classes[name]["f1"])[:_WORST]
-    if len(classes) > 1:
-        said = ", ".join(
-            f"{name} ({classes[name]['f1']:.3f} of {classes[name]['support']:,.0f} samples)" for name in order
-        )
-        yield f"Lowest F1: {said}."
-    if made.task == "multiclass":
-        wrong = made.predicted != made.targets
-        if wrong.any():
-            pairs, counts = np.unique(
-                np.stack([made.targets[wrong], made.predicted[wrong]], 1), axis=0, return_counts=True
-            )
-            target, predicted = pairs[counts.argmax()]
-            yield (
-                f"Most frequent mistake: {made.names[target]} taken for {made.names[predicted]} ({counts.max()} of "
-                f"{int(wrong.sum())} mistakes)."
-            )
-    if made.task == "regression":
-        errors = np.abs(made.predicted - made.targets).max(1)
-        worst = int(errors.argmax())
-        yield f"Largest error: {errors[worst]:.4g}, of sample {made.samples[worst]}."
-
-
-def _calibration(found: Mapping[str, Interval]) -> Iterator[str]:
-    if "calibration_error" in found:
-        error = found["calibration_error"].value
-        yield f"Its probabilities are off by {error:.1%} on average (expected calibration error)."
-
-
-def _size(made: Predictions) -> Iterator[str]:
-    headline = HEADLINE[made.task]
-    if len(made) < 1000:
-        yield f"{len(made):,} samples are few: look at the interval of {headline}, not at its digits."
-
-
-def _learned(facts: CardFacts) -> Iterator[str]:
-    best = facts.record.get("best_epoch") or {}
-    train, val = best.get("train/loss"), best.get("val/loss")
-    why = next((r["learning"]["why"] for r in facts.reports.values() if (r.get("learning") or {}).get("why")), None)
-    if why:
-        yield why
-    elif train is not None and val is not None:
-        yield f"In its best epoch the training loss was {train:.4g}, the validation loss {val:.4g}."
-
-
-def _slices(facts: CardFacts, found: Mapping[str, Mapping[str, Interval]], split: str) -> Iterator[str]:
-    """Parts of the data that are worse than the whole, as the report found; nothing of a report that is out of date."""
-    report = facts.reports.get(split) or {}
-    headline = HEADLINE[facts.predictions[split].task]
-    then = ((report.get("metrics") or {}).get(headline) or {}).get("value")
-    now = found[split].get(headline)
-    if then is None or now is None or abs(then - now.value) > 1e-9:
-        return
-    for part in report.get("slices") or []:
-        if part.get("worse") and part.get("interval"):
-            low, high = part["interval"]["low"], part["interval"]["high"]
-            yield (
-                f"Worse where {part['column']} is {part['value']}: {headline} {part['interval']['value']:.4f} "
-                f"({low:.4f} .. {high:.4f}) on {part['samples']:,} samples."
-            )
 
 
 def _usage(facts: CardFacts) -> list[str]:

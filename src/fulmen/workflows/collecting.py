@@ -15,7 +15,8 @@ from fulmen.data import SupervisedDataModule
 from fulmen.evaluation import Predictions
 from fulmen.workflows.trial import silence
 
-_SPLITS = ("val", "test", "train")
+_SPLITS = {"val": "validate", "test": "test", "train": "fit"}
+"""Split -> the stage that sets it up: data whose splits are files of their own read only what a stage needs."""
 
 
 def collect_predictions(
@@ -44,7 +45,7 @@ def collect_predictions(
         trainer = Trainer(**{**given, **shown})
         if isinstance(data, SupervisedDataModule):
             data.prepare_data()
-            data.setup("validate")
+            data.setup(_SPLITS[split])
             if split not in data.datasets:
                 raise ConfigError(f"split: {unknown('split', split, [s for s in _SPLITS if s in data.datasets])}")
             if split == "train":

@@ -94,6 +94,7 @@ def train(module: SupervisedModule, scale: float = 2.0) -> SupervisedModule:
     return module.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("kind", ["digits", "images", "texts"])
 def test_formats(kind: str, ending: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
@@ -153,6 +154,7 @@ def test_what_a_pickle_is() -> None:
     assert next(iter(pickletools.genops(b"\x80\x02N.")))[0].name == "PROTO"
 
 
+@pytest.mark.slow
 def test_pt2_needs_nothing_but_torch_and_onnx_nothing_but_onnxruntime(digits: DigitsData, tmp_path: Path) -> None:
     module = train(MLPModule(hidden_features=[8], **facts_of(digits)))
     inputs = digits.datasets["val"].__getitems__(list(range(7))).inputs
@@ -189,6 +191,7 @@ class EveryActivation(nn.Module):
         return torch.cat([activation(x) for activation in self.activations], 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["onnx", "pt2"])
 def test_every_registered_activation(ending: str, tmp_path: Path) -> None:
     names = sorted({entry.name for entry in entry_points(group="fulmen.activations")})
@@ -269,6 +272,7 @@ def test_tables_take_raw_rows(tmp_path: Path) -> None:
     assert label[0] == "abc"[int(probabilities.argmax())]
 
 
+@pytest.mark.slow
 def test_swapped_activations_of_a_backbone(images: ImageFolderData, tmp_path: Path) -> None:
     module = TransferModule("mobilenetv3_small_050", freeze="none", activation="mish", **facts_of(images))
     written = export(module.eval(), images, tmp_path / "m.pt2", samples=6)

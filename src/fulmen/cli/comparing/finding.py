@@ -12,7 +12,7 @@ from fulmen.cli import environment, runs
 from fulmen.core.errors import CheckpointError, ConfigError, FulmenError
 
 if TYPE_CHECKING:
-    from fulmen.workflows.comparison import Cost, Entry
+    from fulmen.workflows.compared import Cost, Entry
 
 CONFIG, OUT_OF_FOLD = "config.yaml", "oof_predictions.csv"
 _TRIAL, _FOLD = re.compile(r"trial_\d+"), re.compile(r"(repeat_\d+_)?fold_\d+")
@@ -125,7 +125,7 @@ def read_entries(found: Found, split: str) -> list[Entry]:
     """
     from fulmen.cli.stored import predictions_of
     from fulmen.evaluation import Predictions
-    from fulmen.workflows.comparison import Entry
+    from fulmen.workflows.compared import Entry
 
     entries = []
     for folder, name in zip(list(found.runs), names_of(found.runs), strict=True):
@@ -159,7 +159,7 @@ def read_config(folder: Path) -> Mapping[str, Any]:
 
 def cost(folder: Path) -> Cost:
     """What a run cost, as it wrote it down."""
-    from fulmen.workflows.comparison import Cost
+    from fulmen.workflows.compared import Cost
 
     record = runs.read_record(folder)
     sizes, memory = record.get("parameters") or {}, record.get("memory") or {}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from fulmen.evaluation import Page
-    from fulmen.workflows.comparison import Comparison, Row
+    from fulmen.workflows.compared import Comparison, Row
 
 PAGE, TABLE, RECORD = "comparison.html", "leaderboard.csv", "comparison.json"
 _BEST, _TAKEN, _OTHER = "#1f4e79", "#c0392b", "#7f8c8d"
@@ -172,7 +172,11 @@ def price(comparison: Comparison) -> Figure:
         axes.annotate(
             f"{same[0].name}{more}", (size or 0, same[0].score.value), (6, 4), textcoords="offset points", fontsize=8
         )
-    axes.set_xscale("log")
+    sizes = [row.cost.parameters or 1 for row in rows]
+    if max(sizes) > 10 * min(sizes):
+        axes.set_xscale("log")
+    else:
+        axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.margins(x=0.2)
     axes.set(xlabel="parameters", ylabel=f"{comparison.metric} on {comparison.split}")
     axes.grid(alpha=0.25)

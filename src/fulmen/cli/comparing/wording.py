@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fulmen.workflows.comparison import Comparison, Pair, Row
+    from fulmen.workflows.compared import Comparison, Pair, Row
 
 _LONGEST = 40
 _KEYS = 12

@@ -55,7 +55,8 @@ class Settings:
 
     def address(self, folder: Path) -> str:
         """Where the study is, see :func:`fulmen.callbacks.pruning.open_storage`."""
-        files = {"sqlite": f"sqlite:///{folder / 'study.db'}", "journal": f"journal:{folder / 'study.log'}"}
+        here = folder.resolve()
+        files = {"sqlite": f"sqlite:///{here / 'study.db'}", "journal": f"journal:{here / 'study.log'}"}
         return files.get(self.storage, self.storage)
 
     @property

@@ -177,7 +177,8 @@ def write_page(
         page.paragraph(text)
     page.section("Pictures")
     for name, figure in figures.items():
-        page.figure(figure, _CAPTIONS[name])
+        width = round(figure.get_size_inches()[0] * 96)
+        page.image((folder / name).read_bytes(), _CAPTIONS[name], width=width)  # drawn once
     if "importance.png" not in figures:
         page.paragraph(
             "What mattered cannot be said: that takes 8 complete trials or more with different scores, and two "

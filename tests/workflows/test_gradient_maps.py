@@ -14,7 +14,7 @@ from fulmen.core.errors import ConfigError
 from fulmen.modules import CNNModule, NetworkModule, TransferModule
 from fulmen.networks import CNN, MLP
 from fulmen.workflows import grad_cam, overlay
-from fulmen.workflows.grad_cam import class_activation
+from fulmen.workflows.gradient_maps import class_activation
 
 
 def images(count: int = 3, channels: int = 1, side: int = 16) -> Tensor:
