@@ -103,13 +103,14 @@ def logged_to(file: IO[str]) -> Iterator[None]:
 
     loggers = [logging.getLogger(name) for name in ("lightning", "lightning.pytorch", "lightning.fabric")]
     handlers = [h for logger in loggers for h in logger.handlers if type(h) is logging.StreamHandler]
-    before = [handler.setStream(file) for handler in handlers]
+    before = [handler.stream for handler in handlers]  # `setStream` would flush it, and it may be closed
+    for handler in handlers:
+        handler.stream = file
     try:
         yield
     finally:
         for handler, stream in zip(handlers, before, strict=True):
-            if stream is not None:
-                handler.setStream(stream)
+            handler.stream = stream
 
 
 def _in_own_process(arguments: Sequence[str], folder: Path, file: IO[str]) -> None:
