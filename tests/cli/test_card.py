@@ -113,3 +113,13 @@ def test_mistakes(given: str, said: str, cli: Cli) -> None:
     result = cli("card", given)
     assert result.code == 2
     assert said in result.error
+
+
+def test_a_run_without_samples_to_tell_of(cli: Cli, write_config: Write, tmp_path: Path) -> None:
+    options = ("--data.val_fraction", "0", "--data.test_fraction", "0", "--early_stopping", "null")
+    path = write_config(checkpoint={"monitor": None}, trainer={"max_epochs": 1, "enable_model_summary": False})
+    assert cli("fit", "--config", path, *options).code == 0
+    found = cli("card", tmp_path / "runs" / "small" / "version_0")
+    assert found.code == 2
+    assert "no samples that a card could tell of" in found.error
+    assert "a validation or a test split" in found.error

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -77,6 +78,8 @@ def test_folds_predictions_scores_and_page(finished: Finished) -> None:
     record = json.loads((finished.folder / "cross_validation.json").read_text())
     assert record["complete"]
     assert record["final"] == {"folder": "final", "epochs": record["epochs"]}
+    assert re.search(r"best epoch [1-9]\d* of \d+", finished.said)
+    assert "best epoch 0" not in finished.said
     assert record["pooled"]["accuracy"]["value"] == pytest.approx(np.mean(joined.targets == joined.predicted))
     assert (finished.folder / "cross_validation.html").read_text().startswith("<!DOCTYPE html>")
 
@@ -164,6 +167,12 @@ def test_other_settings_are_refused_by_name(command: Cli, cli: Cli, finished: Fi
     alone = cli("cross_validate", "--resume", folder(), "--final")
     assert alone.code == 0, alone.err
     assert (folder() / "final" / "run.json").is_file()
+    again = cli("cross_validate", "--resume", folder())  # what was made is told, also where it is not asked for again
+    assert f"final        {folder()}/final" in again.out
+    assert json.loads((folder() / "cross_validation.json").read_text())["final"]["folder"] == "final"
+    one = cli("compare", folder())
+    assert one.code == 2
+    assert f"told apart in {folder()}/cross_validation.html" in one.error
 
 
 def test_a_config_that_changes_meanwhile_is_not_mixed_in(
@@ -242,6 +251,7 @@ def test_interrupted_by_the_keyboard_it_stops(write_config: Callable[..., Path],
         check=False,
     )
     assert done.returncode != 0
+    assert "lightning cross_validate --resume runs/small/cv_0" in done.stdout
     assert not (tmp_path / "runs" / "small" / "cv_0" / "fold_1").exists()
     assert not (tmp_path / "runs" / "small" / "cv_0" / "cross_validation.json").exists()
 

@@ -143,7 +143,8 @@ def test_mistakes_of_export(cli: Cli, tmp_path: Path) -> None:
         (("--to", "onnx,torch", "--out", "model.onnx"), "is one file, and there are 2 formats"),
         (("--samples", "0"), "samples: 0 is out of range"),
         (("--ckpt_path", "none", "--config", "absent.yaml"), "there is no config file"),
-        (("--ckpt_path", str(tmp_path / "nowhere.ckpt")), "lies in no run's folder"),
+        (("--ckpt_path", str(tmp_path / "nowhere.ckpt")), "there is no file or folder"),
+        ((), "ckpt_path: nothing is given; write --ckpt_path RUN"),
     ):
         found = cli("export", *arguments)
         assert found.code == 2

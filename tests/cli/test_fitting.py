@@ -66,7 +66,7 @@ def test_a_mistake_is_the_error_of_fit(arguments: list[str], tmp_path: Path) -> 
 
 
 def test_predictions_that_there_will_not_be_are_refused_before_training(arguments: list[str], tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="keep_predictions: .*'test'"):
+    with pytest.raises(ConfigError, match=r"keep_predictions: .*'test'"):
         fit_run([*arguments, *KEEP, "--data.test_fraction", "0"], tmp_path / "a")
     with pytest.raises(ConfigError, match="fast_dev_run"):
         fit_run([*arguments, *KEEP, "--trainer.fast_dev_run", "true"], tmp_path / "b")

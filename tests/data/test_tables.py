@@ -229,6 +229,14 @@ def test_several_target_columns(save: Save) -> None:
     assert all_of(data, "train").targets.tolist() == [[r % 2, int(r % 3 < 2)] for r in rows]
 
 
+def test_a_regression_without_validation_samples(save: Save) -> None:
+    table = {"x": np.arange(60) * 0.5, "a": np.arange(60) * 0.1, "b": np.arange(60)}
+    for target in ("a", ["a", "b"]):
+        data = ready(save("t.csv", table), target, val_fraction=0.0)
+        assert set(data.datasets) == {"train", "test"}
+        assert len(data.datasets["train"]) == 51
+
+
 def test_missing_targets(save: Save) -> None:
     labels = [None if i in (7, 8) else x for i, x in enumerate(columns()["label"])]
     path = save(label=labels)

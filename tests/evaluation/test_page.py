@@ -75,3 +75,11 @@ def test_columns_of_numbers_stand_flush_right() -> None:
     page = Page("t")
     page.table(["a", "b"], [["x", 1], ["y", 2.5]])
     assert page.html().count('<td class="number">') == 2
+
+
+def test_a_name_that_the_font_cannot_draw_is_no_warning() -> None:
+    figure = Figure()
+    figure.add_subplot().set_title("\N{COLLISION SYMBOL} \u65e5")
+    page = Page("title")
+    page.figure(figure)  # pytest makes an error of a warning
+    assert "data:image/png" in page.html()

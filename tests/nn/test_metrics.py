@@ -105,7 +105,7 @@ MULTILABEL: dict[str, Callable[[Array, Array, Array], float]] = {
 REGRESSION: dict[str, Callable[[Array, Array], float]] = {
     "mae": sk.mean_absolute_error,
     "mse": sk.mean_squared_error,
-    "rmse": lambda y, p: np.sqrt(sk.mean_squared_error(y, p)),
+    "rmse": sk.root_mean_squared_error,
     "mape": sk.mean_absolute_percentage_error,
     "r2": sk.r2_score,
     "explained_variance": sk.explained_variance_score,

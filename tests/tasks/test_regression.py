@@ -2,10 +2,13 @@
 
 import pytest
 import torch
+from sklearn.metrics import mean_squared_error, root_mean_squared_error
 from torch.nn import functional as F
 
 from fulmen.core.errors import ConfigError, DataError
+from fulmen.evaluation import Predictions, scores
 from fulmen.tasks import Regression
+from fulmen.tasks.meter import Meter
 
 
 @pytest.mark.parametrize("shape", [(6,), (6, 1)])
@@ -39,6 +42,21 @@ def test_names() -> None:
 def test_names_of_classes_are_refused() -> None:
     with pytest.raises(ConfigError, match="1 outputs and the classes no, yes"):
         Regression(1, ["no", "yes"])
+
+
+def test_the_root_is_taken_of_each_output_as_in_reports() -> None:
+    random = torch.Generator().manual_seed(0)
+    targets = torch.randn(40, 2, generator=random) * torch.tensor([100.0, 1.0])
+    values = targets + torch.randn(40, 2, generator=random) * torch.tensor([50.0, 1.0])
+    meter = Meter(Regression(2, metrics=["rmse", "mse"]))
+    for part in torch.arange(40).split(7):
+        meter.update(torch.tensor(0.0), values[part], targets[part])
+    made = Predictions("regression", ["a", "b"], [str(i) for i in range(40)], targets.double().numpy(),
+                       values.numpy(), values.numpy())  # fmt: skip
+    found = meter.compute()
+    assert found["rmse"].item() == pytest.approx(scores(made)["rmse"], rel=1e-5)
+    assert found["rmse"].item() == pytest.approx(root_mean_squared_error(targets, values), rel=1e-5)
+    assert found["mse"].item() == pytest.approx(mean_squared_error(targets, values), rel=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:Metric `SpearmanCorrcoef` will save all targets:UserWarning")

@@ -106,6 +106,15 @@ def test_names_cannot_break_its_tables() -> None:
     text = model_card(facts(of_classes(["a|b", "c\nd"])), resamples=20)
     assert "| a\\|b | " in text
     assert "| c d | " in text
+    text = model_card(facts(of_classes(["<b>x</b>", "R&D"])), resamples=20)
+    assert "<b>" not in text.partition("\n# ")[2]
+    assert "| &lt;b>x&lt;/b> | " in text
+    assert "R&amp;D" in text
+
+
+def test_epochs_are_counted_as_in_reports() -> None:
+    record = {"epochs": 5, "monitor": "val/loss", "best_epoch": {"epoch": 3.0, "val/loss": 0.1}}
+    assert "5, the best was epoch 4 by val/loss" in model_card(facts(of_values(), record=record), resamples=20)
 
 
 def test_a_class_that_no_sample_has_is_told_and_not_a_number_is_not_written() -> None:

@@ -157,11 +157,25 @@ def test_config_differences_leave_out_where_things_are_written() -> None:
     a = {
         "trainer": {"default_root_dir": "a", "max_epochs": 1},
         "logger": "csv",
+        "report": {"samples": 5},
         "ckpt_path": None,
         "data": {"root": "x"},
     }
     b = {"trainer": {"default_root_dir": "b", "max_epochs": 1}, "logger": None, "ckpt_path": "p", "data": {"root": "y"}}
     assert config_differences([a, b]) == {"data.root": ["x", "y"]}
+
+
+def test_a_section_that_is_switched_off_is_one_row() -> None:
+    on = {"early_stopping": {"monitor": "val/loss", "patience": 10, "min_delta": None}}
+    longer = {"early_stopping": {"monitor": "val/loss", "patience": 20, "min_delta": None}}
+    off: dict[str, Any] = {"early_stopping": None}
+    assert config_differences([on, off, on]) == {
+        "early_stopping": [{"monitor": "val/loss", "patience": 10}, None, {"monitor": "val/loss", "patience": 10}]
+    }
+    assert config_differences([on, off, longer]) == {
+        "early_stopping": [{"monitor": "val/loss"}, None, {"monitor": "val/loss"}],
+        "early_stopping.patience": [10, "-", 20],
+    }
 
 
 def test_config_differences_know_missing_keys_and_short_specs() -> None:

@@ -78,6 +78,12 @@ def _facts(folder: Path, own: argparse.Namespace) -> Any:
     tested = any(name.startswith("test/") for name in record.get("scores") or {}) or record.get("test_set_used")
     splits = [s for s in ("val", "test") if samples.get(s) and (s == "val" or tested)]
     predictions: dict[str, Predictions] = {split: predictions_of(folder, split) for split in splits}
+    if not predictions:
+        raise ConfigError(
+            f"{folder} has no samples that a card could tell of: it needs a SupervisedModule and a "
+            "SupervisedDataModule with a validation or a test split, and test samples count "
+            f"once `lightning test --ckpt_path {folder}` or fit has scored them"
+        )
     out = own.out or folder / _OUT
     return CardFacts(
         name=own.name or record.get("name") or folder.resolve().parent.name,

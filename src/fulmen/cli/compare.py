@@ -71,7 +71,11 @@ def _check_enough(found: object, given: list[Path]) -> None:
         return
     why = "".join(f"\n  {folder} is left out: {reason}" for folder, reason in found.left_out.items())
     here = f"one, {found.runs[0]}" if found.runs else "none"
-    advice = f"\nOf one run, `lightning report --ckpt_path {found.runs[0]}` tells more" if found.runs else ""
+    advice = ""
+    if found.runs and (found.runs[0] / "config.yaml").is_file():
+        advice = f"\nOf one run, `lightning report --ckpt_path {found.runs[0]}` tells more"
+    elif found.runs:  # a cross-validation counts as one
+        advice = f"\nIts folds are told apart in {found.runs[0] / 'cross_validation.html'}"
     raise ConfigError(
         f"compare takes at least two runs that came to their end; in {', '.join(map(str, given))} is {here}"
         f"{why}{advice}"

@@ -82,6 +82,10 @@ def _cross_validate(
         if begun is None:
             folders.clear(folder)  # it holds nothing but the mistake
         raise
+    except (KeyboardInterrupt, SystemExit):  # Lightning ends the process where a person stops a training
+        again = f"lightning {command} --resume {folder}" + (" --final" if own.final else "")
+        print(f"\nstopped; folds that came to their end are kept. Go on with: {again}", flush=True)
+        raise
     found = gather(plan, results, failed)
     found.write(folder)
     final = _final(trains, found, own.final)
@@ -178,12 +182,12 @@ def _line(result: FoldResult) -> str:
 
     headline = HEADLINE[result.predictions.task]
     first = f"{headline} {result.scores[headline]:.4f}, " if headline in result.scores else ""
-    return f"{first}best epoch {result.best_epoch} of {result.epochs}"
+    return f"{first}best epoch {result.best_epoch + 1} of {result.epochs}"
 
 
 def _final(trains: FoldRuns, found: CrossValidation, asked: bool) -> dict[str, Any] | None:
-    """Trains on everything where that is asked for, and all folds are there."""
-    if not asked:
+    """Trains on everything where that is asked for, or was before, and all folds are there."""
+    if not asked and not trains.has_final:
         return None
     if found.failed:
         return {"failed": "folds are missing, whose best epochs it needs"}

@@ -94,6 +94,11 @@ class FoldRuns:
         except Exception as error:
             return reason(error)
 
+    @property
+    def has_final(self) -> bool:
+        """Whether the run on everything came to its end before."""
+        return (self.folder / "final" / runs.RECORD).is_file()
+
     def final(self, found: CrossValidation) -> Fitted:
         """Trains on all but the data's own test samples, for as many epochs as were best in the folds.
 
@@ -101,7 +106,7 @@ class FoldRuns:
             found: What came of the folds.
         """
         folder = self.folder / "final"
-        if (folder / runs.RECORD).is_file():
+        if self.has_final:
             return Fitted.read(folder)
         options = {
             "--data.folds": str(self.plan.folds),

@@ -99,9 +99,16 @@ def with_config_of_run(arguments: list[str]) -> list[str]:
     """
     invocation = Invocation.read("validate", arguments)
     which = invocation.option("--ckpt_path")
+    if not invocation.configs and which is None and invocation.option("--model") is None:
+        raise ConfigError("ckpt_path: nothing is given; write --ckpt_path RUN, the folder of a run, or --config FILE")
     if invocation.configs or which is None or which in ("best", "last"):
         return arguments
     path = Path(which)
+    if not path.exists():
+        raise ConfigError(
+            f"ckpt_path: there is no file or folder {which!r} (from {Path.cwd()}); give the folder of a run, or a "
+            "checkpoint"
+        )
     config = (path if path.is_dir() else path.parent.parent) / "config.yaml"
     if not config.is_file():
         raise ConfigError(

@@ -31,6 +31,9 @@ def run(command: str, arguments: list[str]) -> None:
         FulmenError: For a mistake in the config or the command.
     """
     own, rest = _parser(command).parse_known_args(arguments)
+    for name, least in (("resamples", 1), ("samples", 0)):  # before anything is predicted
+        if getattr(own, name) < least:
+            raise ConfigError(f"{name}: {getattr(own, name)} is out of range; allowed: at least {least}")
 
     from fulmen.cli import runs
     from fulmen.cli.invocation import Invocation
@@ -44,7 +47,7 @@ def run(command: str, arguments: list[str]) -> None:
     checkpoint = runs.find_checkpoint(which, Path(invocation.runs_root), invocation.name)
     model, data = make_trained(command, rest)
     options = {"accelerator": model.device.type, **_precision(invocation)}
-    slices = [name.strip() for name in (own.slices or "").split(",") if name.strip()]
+    slices = _columns(own.slices or "")
     evaluation = evaluate(model, data, own.split, slices, own.resamples, own.samples, options)
     split = evaluation.predictions.split
     folder = run_of(checkpoint)
@@ -55,6 +58,17 @@ def run(command: str, arguments: list[str]) -> None:
     print(f"{evaluation.answer()}\n")
     print(table(evaluation))
     print(f"\nreport       {page}\nnumbers      {out / 'metrics.json'}")
+
+
+def _columns(text: str) -> list[str]:
+    """Names with commas between them; one that holds a comma stands in quotes, as in a CSV file.
+
+    >>> _columns('Sex, "kind, of"')
+    ['Sex', 'kind, of']
+    """
+    import csv
+
+    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), []) if name.strip()]
 
 
 def run_of(checkpoint: Path) -> Path | None:

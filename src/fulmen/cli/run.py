@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import lightning.pytorch as pl
 from jsonargparse import Namespace
@@ -17,31 +16,21 @@ from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
 from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities import rank_zero_only
 
-from fulmen.callbacks import (
-    EMA,
-    SWA,
-    Checkpoint,
-    EarlyStopping,
-    History,
-    PredictionRecorder,
-    PredictionWriter,
-    ProgressBar,
-    Report,
-    SplitWriter,
-)
+from fulmen.callbacks import PredictionWriter, ProgressBar, SplitWriter
 from fulmen.callbacks.pruning import from_environment
 from fulmen.cli import record, restore, runs
-from fulmen.cli.check import CheckBeforeFit, before_fit
+from fulmen.cli.check import before_fit
+from fulmen.cli.closing import Asked, Closing
 from fulmen.cli.data import resolve, take_defaults
 from fulmen.cli.invocation import Invocation
+from fulmen.cli.keys import add_keys
 from fulmen.cli.messages import argument_names, first_cause
 from fulmen.cli.parser import FulmenParser
 from fulmen.cli.quiet import quiet
-from fulmen.cli.stored import checkpoint_facts
 from fulmen.cli.summary import summary
-from fulmen.cli.trainer import LoggerName, make_loggers, nearest_name
+from fulmen.cli.trainer import make_loggers, nearest_name
 from fulmen.core import provenance
-from fulmen.core.errors import ConfigError, FulmenError, unknown
+from fulmen.core.errors import ConfigError, FulmenError
 from fulmen.core.registry import Component
 from fulmen.core.restoring import restoring
 from fulmen.core.spec import check
@@ -49,7 +38,6 @@ from fulmen.data import SupervisedDataModule
 from fulmen.modules import SupervisedModule
 from fulmen.modules.saving import class_path
 
-ScoredSplit = Literal["val", "test"]
 _SKIP = {"model", "train_dataloaders", "val_dataloaders", "dataloaders", "datamodule"}
 
 
@@ -87,8 +75,7 @@ class FulmenCLI(LightningCLI):
     def __init__(self, invocation: Invocation, folder: Path | None = None) -> None:
         self.invocation = invocation
         self.given_folder = folder
-        self.history = History()
-        self.recorder = PredictionRecorder()
+        self.closing: Closing | None = None
         self.run_recorder: record.RunRecorder | None = None
         self.run_folder: Path | None = None
         self.checkpoint_file: Path | None = None
@@ -110,61 +97,7 @@ class FulmenCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: Any) -> None:
         """Adds the short keys and links the data's facts to the model."""
-        parser.add_argument(
-            "--early_stopping",
-            type=EarlyStopping | None,
-            default={"monitor": "val/loss"},
-            help="Stops when a metric no longer improves; null switches it off.",
-        )
-        parser.add_argument(
-            "--checkpoint",
-            type=Checkpoint | None,
-            default={"monitor": "val/loss"},
-            help="Saves the best and the newest model; null switches it off.",
-        )
-        parser.add_argument(
-            "--ema",
-            type=EMA | None,
-            default=None,
-            help="Validates, saves and ends with an exponential moving average of the weights; {} for its defaults.",
-        )
-        parser.add_argument(
-            "--swa",
-            type=SWA | None,
-            default=None,
-            help="Validates, saves and ends with the average of the last epochs' weights; {} for its defaults.",
-        )
-        parser.add_argument(
-            "--logger",
-            type=LoggerName | list[LoggerName] | None,
-            default="auto",
-            help="Where metrics are written; auto: CSV, and TensorBoard where it is installed; null: nowhere.",
-        )
-        parser.add_argument("--test_after_fit", type=bool, default=True, help="Score the best model when fit ends.")
-        parser.add_argument(
-            "--keep_predictions",
-            type=list[ScoredSplit],
-            default=[],
-            help="Splits whose predictions of the best model fit writes into the run's folder: val, test.",
-        )
-        parser.add_argument(
-            "--report",
-            type=Report | None,
-            default=None,
-            help="Ends fit with a report of the best model, as `lightning report` writes it; {} for its defaults.",
-        )
-        parser.add_argument(
-            "--check",
-            type=CheckBeforeFit,
-            default="stop",
-            help="What errors in the data do to fit: stop it, or are only reported; skip does not look.",
-        )
-        parser.add_argument(
-            "--output", type=str | None, default=None, help="File for predict's table, .csv or .parquet."
-        )
-        parser.add_argument(
-            "--provenance", type=list[dict[str, str | None]] | None, default=None, help="What a saved run was made of."
-        )
+        add_keys(parser)
         data_class = resolve(self.invocation.class_path("data"))
         facts = [
             fact
@@ -263,6 +196,9 @@ class FulmenCLI(LightningCLI):
         config, made = self._section, self.config_init[self.invocation.command]
         callbacks: list[pl.Callback] = []
         if self.invocation.command == "fit":
+            asked = Asked(config.test_after_fit, config.keep_predictions, made.report)
+            self.closing = Closing(self.model, self.datamodule, asked)
+            callbacks.append(self.closing.history)
             if isinstance(self.model, SupervisedModule):
                 config.provenance = self.model.components + provenance.records(self.named.get("data", []))
             callbacks += [c for c in (made.ema, made.swa) if c is not None]
@@ -299,7 +235,7 @@ class FulmenCLI(LightningCLI):
         self.run_recorder = record.RunRecorder(
             self.run_folder, self.invocation, config.provenance or [], config.seed_everything
         )
-        callbacks += [self.history, SplitWriter(self.run_folder / record.SPLIT), self.run_recorder]
+        callbacks += [SplitWriter(self.run_folder / record.SPLIT), self.run_recorder]
 
     def _output(self) -> Path:
         if self._section.output:
@@ -314,67 +250,12 @@ class FulmenCLI(LightningCLI):
         """Looks at the data, before the processes of other devices are started; leaves no empty run folder."""
         try:
             before_fit(self.datamodule, self._section.check, self.invocation)
-            self._check_kept()
-            self._check_report()
+            assert self.closing is not None
+            self.closing.check(bool(self._section.trainer.fast_dev_run))
         except FulmenError:
             if self.run_folder is not None and self.run_folder.is_dir() and not any(self.run_folder.iterdir()):
                 self.run_folder.rmdir()
             raise
-
-    def _check_kept(self) -> None:
-        """Checks that there will be predictions to keep."""
-        kept, data = self._section.keep_predictions, self.datamodule
-        if not kept:
-            return
-        if self._section.trainer.fast_dev_run:
-            raise ConfigError("keep_predictions: fast_dev_run writes nothing; leave one of them out")
-        if not isinstance(self.model, SupervisedModule):
-            raise ConfigError(
-                f"keep_predictions: {type(self.model).__name__} is no SupervisedModule, whose predictions could be read"
-            )
-        if isinstance(data, SupervisedDataModule):
-            data.prepare_data()
-            data.setup("fit")
-            missing = [split for split in kept if split not in data.datasets]
-            if missing:
-                raise ConfigError(f"keep_predictions: {unknown('split', missing[0], list(data.datasets))}")
-
-    @property
-    def _asked_report(self) -> Report | None:
-        found: Report | None = self.config_init[self.invocation.command].report
-        return found
-
-    def _report_split(self) -> str:
-        """The split that a report is asked of; the test set only where the closing test reads it too."""
-        asked = self._asked_report
-        tests = "test" in self.datamodule.datasets and self._section.test_after_fit
-        return asked.split if asked is not None and asked.split else "test" if tests else "val"
-
-    def _check_report(self) -> None:
-        """Checks before training that the report can be made."""
-        asked, data = self._asked_report, self.datamodule
-        if asked is None:
-            return
-        if not (isinstance(self.model, SupervisedModule) and isinstance(data, SupervisedDataModule)):
-            raise ConfigError("report: it needs a SupervisedModule and a SupervisedDataModule; leave it out")
-        data.prepare_data()
-        data.setup("fit")
-        split = self._report_split()
-        if split not in data.datasets:
-            raise ConfigError(f"report: split: {unknown('split', split, list(data.datasets))}")
-        data.sample_values(split, asked.slices)
-
-    def _write_report(self, checkpoint: str | None) -> None:
-        """Writes the report of the best model."""
-        from fulmen.cli.report import report_after_fit
-
-        asked, split = self._asked_report, self._report_split()
-        assert asked is not None
-        if split not in self.recorder.predictions:
-            self._score(split, checkpoint, keep=True)
-        if self.run_folder is not None and self.trainer.is_global_zero:
-            report_after_fit(asked, self.recorder.predictions[split], self.model, self.datamodule,
-                             self.run_folder, checkpoint)  # fmt: skip
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:
@@ -395,74 +276,11 @@ class FulmenCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Scores the best model and prints the closing table."""
-        trainer = self.trainer
-        if self._section.trainer.fast_dev_run or trainer.interrupted:
+        if self._section.trainer.fast_dev_run or self.trainer.interrupted:
             return
-        checkpoint = trainer.checkpoint_callback
-        # read now: testing restores the callback's state from the best checkpoint, which knows of no last one
-        best, last = (getattr(checkpoint, f"{which}_model_path", "") or None for which in ("best", "last"))
-        stage = self._stage_to_score() if self._section.test_after_fit else None
-        scores: dict[str, float] = {}
-        began = time.monotonic()
-        if stage is not None:
-            scores = self._score(stage, best)
-        seconds = time.monotonic() - began
-        for split in self._section.keep_predictions:
-            self._keep_predictions(split, best or last)
-        reported = self._asked_report is not None and self._report_split()
-        if self.run_recorder is not None:
-            tested = "test" in (stage, reported, *self._section.keep_predictions)
-            self._write_record(self.run_recorder, best, last, scores=scores, test_seconds=seconds, tested=tested)
-        if reported:
-            self._write_report(best or last)
-        self._report(stage, scores, {"best": best, "last": last, "logs": self.run_folder})
-
-    def _score(self, stage: str, checkpoint: str | None, keep: bool = False) -> dict[str, float]:
-        trainer = self.trainer
-        keep = keep or stage in self._section.keep_predictions
-        keep = keep or (self._asked_report is not None and stage == self._report_split())
-        trainer.callbacks += [self.recorder] if keep else []  # type: ignore[attr-defined]
-        score = trainer.test if stage == "test" else trainer.validate
-        scores = dict(score(self.model, datamodule=self.datamodule, ckpt_path=checkpoint, verbose=False)[0])
-        if keep:
-            trainer.callbacks.remove(self.recorder)  # type: ignore[attr-defined]
-        return scores
-
-    def _keep_predictions(self, split: str, checkpoint: str | None) -> None:
-        """Writes what the best model says of a split."""
-        if split not in self.recorder.predictions:
-            self._score(split, checkpoint)
-        found = self.recorder.predictions[split]
-        if self.run_folder is not None and self.trainer.is_global_zero:
-            found.write(self.run_folder / f"{split}_predictions.csv", **checkpoint_facts(Path(checkpoint or "")))
-
-    @rank_zero_only
-    def _write_record(
-        self, recorder: record.RunRecorder, best: str | None, last: str | None, tested: bool, **facts: Any
-    ) -> None:
-        """Writes what came of the run, for the commands that compare runs."""
-        checkpoint = self.trainer.checkpoint_callback
-        monitor, mode = (getattr(checkpoint, name, None) for name in ("monitor", "mode"))
-        recorder.finish(
-            {"best": best, "last": last},
-            monitor=monitor,
-            mode=mode,
-            best_epoch=self.history.best(monitor, mode or "min") if monitor else {},
-            epochs=self.history.epochs,
-            seconds=self.history.seconds,
-            **facts,
-        )
-        if tested:
-            runs.note_test_use(recorder.folder, "fit")
-
-    def _stage_to_score(self) -> str | None:
-        if isinstance(self.datamodule, SupervisedDataModule):
-            limits = {"test": self.trainer.limit_test_batches, "val": self.trainer.limit_val_batches}
-            return next((s for s, limit in limits.items() if s in self.datamodule.datasets and limit), None)
-        from lightning.pytorch.utilities.model_helpers import is_overridden
-
-        has_data = any(is_overridden("test_dataloader", part) for part in (self.datamodule, self.model) if part)
-        return "test" if has_data and is_overridden("test_step", self.model) else None
+        assert self.closing is not None
+        closed = self.closing.close(self.trainer, self.run_recorder)
+        self._report(closed.stage, closed.scores, {"best": closed.best, "last": closed.last, "logs": self.run_folder})
 
     def after_test(self) -> None:
         """Prints the table."""

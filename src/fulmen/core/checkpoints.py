@@ -34,7 +34,7 @@ def load_safely(path: Path) -> dict[str, Any]:
         what = f" ({named[1]})" if named else ""
         raise CheckpointError(
             f"{path} cannot be loaded safely: it holds an object{what}, not only numbers and texts, and objects can "
-            "run any code when they are loaded. No checkpoint of fulmen has any; do not use it unless you know who made it"
+            "run any code when they are loaded. No checkpoint of fulmen has any; use it only if you know who made it"
         ) from error
     except (RuntimeError, EOFError, ValueError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]

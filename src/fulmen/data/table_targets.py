@@ -194,6 +194,8 @@ def _is_zero_one(column: pa.ChunkedArray) -> bool:
 def _numbers(name: str, column: pa.ChunkedArray, describe: Callable[[int], str]) -> NDArray[np.float64]:
     import pyarrow as pa
 
+    if not len(column):  # of a split that has no samples
+        return np.empty(0)
     numbers = as_numbers(column)
     if numbers is None:
         distinct = column.unique()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
@@ -134,7 +135,9 @@ class Page:
             alt: What it shows, for readers who do not see it; without: the caption.
         """
         buffer = BytesIO()
-        figure.savefig(buffer, format="png", dpi=120)
+        with warnings.catch_warnings():  # names of classes in scripts that the font lacks: boxes in the picture
+            warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+            figure.savefig(buffer, format="png", dpi=120)
         width = round(figure.get_size_inches()[0] * 96)
         self.image(buffer.getvalue(), caption, alt, width)
 

@@ -6,12 +6,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import ConcordanceCorrCoef, Metric, PearsonCorrCoef, SpearmanCorrCoef
+from torchmetrics import ConcordanceCorrCoef, MeanSquaredError, Metric, PearsonCorrCoef, SpearmanCorrCoef
 
 from fulmen.core.errors import ConfigError, DataError
 from fulmen.tasks.base import Task, TaskName, check_finite
 
 _ONE_EACH = (ConcordanceCorrCoef, PearsonCorrCoef, SpearmanCorrCoef)
+
+
+class _RootMeanSquaredError(MeanSquaredError):
+    """The root of each output's error, then their mean, as scikit-learn's and as in reports: units may differ."""
+
+    def compute(self) -> Tensor:
+        return super().compute().mean()
 
 
 class Regression(Task):
@@ -77,6 +84,8 @@ class Regression(Task):
         if self.num_outputs > 1 and isinstance(metric, _ONE_EACH) and metric.num_outputs == 1:
             # these do not average: they give one number an output, if they know how many there are
             metric = type(metric)(num_outputs=self.num_outputs)
+        if self.num_outputs > 1 and type(metric) is MeanSquaredError and not metric.squared:
+            metric = _RootMeanSquaredError(squared=False, num_outputs=self.num_outputs)
         return key, metric
 
     def example(self) -> tuple[Tensor, Tensor]:

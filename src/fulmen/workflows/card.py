@@ -8,7 +8,7 @@ from typing import Any
 from fulmen.core.errors import ConfigError
 from fulmen.evaluation import Interval, intervals, per_class
 from fulmen.evaluation.metrics import HEADLINE
-from fulmen.workflows.card_facts import SPLITS, CardFacts, front_matter
+from fulmen.workflows.card_facts import SPLITS, CardFacts, front_matter, plain
 from fulmen.workflows.card_limits import limitations
 
 NOT_GIVEN = "Not given by the author of this card."
@@ -54,9 +54,9 @@ def _summary(facts: CardFacts, found: Mapping[str, Mapping[str, Interval]]) -> s
     of = f" with {size:,} parameters" if size else ""
     aim = {
         "multiclass": f"tells {len(made.names)} classes apart",
-        "binary": f"tells {' from '.join(made.names)}",
+        "binary": f"tells {' from '.join(map(plain, made.names))}",
         "multilabel": f"says which of {len(made.names)} labels hold",
-        "regression": f"predicts {', '.join(made.names)}",
+        "regression": f"predicts {', '.join(map(plain, made.names))}",
     }[made.task]
     said = ""
     if headline in found[split]:
@@ -104,9 +104,7 @@ def _training(facts: CardFacts) -> list[str]:
         rows.append(["parameters", f"{sizes['total']:,} ({sizes['trainable']:,} trained)"])
     if record.get("epochs") is not None:
         best = (record.get("best_epoch") or {}).get("epoch")
-        chosen = (
-            f", the best was epoch {best:.0f} by {record.get('monitor')} (counted from 0)" if best is not None else ""
-        )
+        chosen = f", the best was epoch {best + 1:.0f} by {record.get('monitor')}" if best is not None else ""
         rows.append(["epochs", f"{record['epochs']}{chosen}"])
     if record.get("seconds") is not None:
         rows.append(["training time", f"{record['seconds']:.1f} s"])
@@ -203,5 +201,5 @@ def _interval(found: Interval | None) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in [head, *rows]]
+    cells = [[plain(cell).replace("|", "\\|") for cell in row] for row in [head, *rows]]
     return [f"| {' | '.join(cells[0])} |", f"|{' --- |' * len(head)}", *(f"| {' | '.join(row)} |" for row in cells[1:])]

@@ -21,6 +21,15 @@ _HUB_METRICS = ("accuracy", "f1", "precision", "recall", "mae", "mse", "roc_auc"
 _HUB_NAMES = {"auroc": "roc_auc", "matthews": "matthews_correlation", "brier": "brier_score"}
 
 
+def plain(text: str) -> str:
+    """A name as Markdown shows it: what would begin a tag is written as an entity, a line break as a space.
+
+    >>> plain("<b>R&D</b>")
+    '&lt;b>R&amp;D&lt;/b>'
+    """
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("\n", " ")
+
+
 @dataclass(frozen=True)
 class CardFacts:
     """What a card is written from.

@@ -8,7 +8,7 @@ import numpy as np
 
 from fulmen.evaluation import Interval, Predictions, per_class, undefined
 from fulmen.evaluation.metrics import HEADLINE
-from fulmen.workflows.card_facts import SPLITS, CardFacts
+from fulmen.workflows.card_facts import SPLITS, CardFacts, plain
 
 _WORST = 3
 
@@ -27,7 +27,7 @@ def limitations(facts: CardFacts, found: Mapping[str, Mapping[str, Interval]]) -
         "",
     ]
     lines += [
-        f"- {line}"
+        f"- {plain(line)}"
         for line in (
             *_worst(made),
             *_calibration(found[split]),

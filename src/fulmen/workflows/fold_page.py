@@ -131,9 +131,9 @@ def _curves(found: CrossValidation) -> Figure | None:
     grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
     for axes, result in zip(grid, known, strict=False):
         for name, colour in (("train/loss", _TRAIN), ("val/loss", _VAL)):
-            points = [(epoch["epoch"], epoch[name]) for epoch in result.history if name in epoch]
+            points = [(epoch["epoch"] + 1, epoch[name]) for epoch in result.history if name in epoch]
             axes.plot([x for x, _ in points], [y for _, y in points], color=colour, linewidth=1.4)
-        axes.axvline(result.best_epoch, color=_MEAN, linestyle="--", linewidth=1)
+        axes.axvline(result.best_epoch + 1, color=_MEAN, linestyle="--", linewidth=1)
         axes.set_title(_label(found, result), fontsize=9)
         axes.tick_params(labelsize=8)
         _plain(axes)

@@ -75,7 +75,13 @@ def export(
     if calibrate:
         about["temperature"], about["calibration"] = _calibrated(module, data)
     about |= json.loads(json.dumps(facts))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writable = os.access(path.parent, os.W_OK)
+    except OSError as error:
+        raise ConfigError(f"out: {str(path.parent)!r} cannot be written ({error})") from error
+    if not writable:
+        raise ConfigError(f"out: {str(path.parent)!r} cannot be written; give a folder that you may write into")
     draft = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
         with _on_cpu(module):  # where files are run; GPUs round convolutions more coarsely
