@@ -70,7 +70,11 @@ def test_predictions_that_there_will_not_be_are_refused_before_training(argument
         fit_run([*arguments, *KEEP, "--data.test_fraction", "0"], tmp_path / "a")
     with pytest.raises(ConfigError, match="fast_dev_run"):
         fit_run([*arguments, *KEEP, "--trainer.fast_dev_run", "true"], tmp_path / "b")
-    assert not (tmp_path / "a" / "checkpoints").exists()
+    with pytest.raises(ConfigError, match=r"trainer\.limit_test_batches is 0"):
+        fit_run([*arguments, *KEEP, "--trainer.limit_test_batches", "0"], tmp_path / "c")
+    with pytest.raises(ConfigError, match=r"report: .*trainer\.limit_test_batches is 0"):
+        fit_run([*arguments, "--report", "{}", "--trainer.limit_test_batches", "0"], tmp_path / "d")
+    assert not any((tmp_path / name / "checkpoints").exists() for name in "abcd")
 
 
 def test_a_run_that_stops_early_is_no_run(arguments: list[str], tmp_path: Path) -> None:

@@ -98,7 +98,9 @@ def test_a_failed_run_says_why(cli: Cli, write_config: Write, tmp_path: Path) ->
 def test_a_run_that_is_ended_has_its_environment(how: int, status: str, write_config: Write, tmp_path: Path) -> None:
     path = write_config(trainer={"max_epochs": 100_000, "accelerator": "cpu"}, early_stopping=None)
     path.write_text(path.read_text() + "early_stopping: null\n")
-    code = "import sys; from fulmen.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    # what runs in the background of a shell ignores SIGINT, and hands that down
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += "from fulmen.cli.main import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, "fit", "--config", str(path)]
     with (tmp_path / "said.txt").open("w") as said:
         process = subprocess.Popen(command, cwd=tmp_path, stdout=said, stderr=said)
@@ -112,6 +114,7 @@ def test_a_run_that_is_ended_has_its_environment(how: int, status: str, write_co
             process.wait(60)
         finally:
             process.kill()
+            process.wait(60)
     found = read(run_folder(tmp_path) / "environment.json")
     assert found["status"] == status
     assert "torch" in found["versions"]

@@ -240,6 +240,7 @@ def test_several_processes_and_one_that_is_killed(files: Path) -> None:
             break
     os.killpg(begun.pid, signal.SIGKILL)
     begun.wait(30)
+    begun.stdout.close()
     study = files / "runs" / "small" / "mine"
     subprocess.run([*command, "tune", "--study", str(study)], cwd=files, check=True, timeout=200, capture_output=True)
     complete = [row for row in rows(study) if row["state"] == "complete"]

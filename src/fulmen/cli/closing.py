@@ -70,11 +70,11 @@ class Closing:
 
     # Before training
 
-    def check(self, fast_dev_run: bool) -> None:
+    def check(self, trainer: Trainer) -> None:
         """Checks that what is asked for can be made.
 
         Args:
-            fast_dev_run: Whether a few steps are only tried.
+            trainer: About to fit.
 
         Raises:
             ConfigError: If it cannot.
@@ -82,7 +82,7 @@ class Closing:
         for name, wanted in (("keep_predictions", self.asked.kept), ("report", self.asked.report)):
             if not wanted:
                 continue
-            if fast_dev_run:
+            if trainer.fast_dev_run:  # type: ignore[attr-defined]
                 raise ConfigError(f"{name}: fast_dev_run writes nothing; leave one of them out")
             if not isinstance(self.model, SupervisedModule):
                 raise ConfigError(
@@ -92,9 +92,15 @@ class Closing:
             if isinstance(self.data, SupervisedDataModule):
                 self.data.prepare_data()
                 self.data.setup("fit")
-                for split in self.asked.kept if name == "keep_predictions" else [self._reported]:
-                    if split not in self.data.datasets:
-                        raise ConfigError(f"{name}: {unknown('split', split, list(self.data.datasets))}")
+            for split in self.asked.kept if name == "keep_predictions" else [self._reported]:
+                there = getattr(self.data, "datasets", (split,))  # of other data nothing is known
+                if split not in there:
+                    raise ConfigError(f"{name}: {unknown('split', split, list(there))}")
+                if getattr(trainer, f"limit_{split}_batches") == 0:
+                    raise ConfigError(
+                        f"{name}: there will be no predictions of {split}, since trainer.limit_{split}_batches is 0; "
+                        "leave one of them out"
+                    )
         self._check_slices()
 
     def _check_slices(self) -> None:

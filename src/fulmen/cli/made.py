@@ -94,8 +94,8 @@ def make_trained(command: str, arguments: list[str]) -> tuple[SupervisedModule, 
 def with_config_of_run(arguments: list[str]) -> list[str]:
     """A command line with the config of the run that its ``--ckpt_path`` lies in, where it names no config.
 
-    >>> with_config_of_run(["--config", "x.yaml", "--ckpt_path", "best"])
-    ['--config', 'x.yaml', '--ckpt_path', 'best']
+    >>> with_config_of_run(["--model", "MLPModule", "--ckpt_path", "best"])
+    ['--model', 'MLPModule', '--ckpt_path', 'best']
     """
     invocation = Invocation.read("validate", arguments)
     which = invocation.option("--ckpt_path")

@@ -251,7 +251,7 @@ class FulmenCLI(LightningCLI):
         try:
             before_fit(self.datamodule, self._section.check, self.invocation)
             assert self.closing is not None
-            self.closing.check(bool(self._section.trainer.fast_dev_run))
+            self.closing.check(self.trainer)
         except FulmenError:
             if self.run_folder is not None and self.run_folder.is_dir() and not any(self.run_folder.iterdir()):
                 self.run_folder.rmdir()
