@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fulmen.workflows.learning_rate import RateSweep, find_learning_rate
     from fulmen.workflows.mistakes import Mistake, Mistakes, worst_mistakes
     from fulmen.workflows.reporting import evaluate, report
+    from fulmen.workflows.tuning import SearchResult, tune
 
 _MODULES = {
     "batch_size": "SizeSearch SizeTrial find_batch_size",
@@ -37,6 +38,7 @@ _MODULES = {
     "learning_rate": "RateSweep find_learning_rate",
     "mistakes": "Mistake Mistakes worst_mistakes",
     "reporting": "evaluate report",
+    "tuning": "SearchResult tune",
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 
@@ -52,6 +54,7 @@ __all__ = [
     "Mistake",
     "Mistakes",
     "RateSweep",
+    "SearchResult",
     "SizeSearch",
     "SizeTrial",
     "collect_predictions",
@@ -66,6 +69,7 @@ __all__ = [
     "model_card",
     "overlay",
     "report",
+    "tune",
     "worst_mistakes",
 ]
 
