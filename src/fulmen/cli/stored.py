@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +77,8 @@ def _predict(run: Path, checkpoint: Path, split: str) -> Predictions:
     config = run / "config.yaml"
     parsed = yaml.safe_load(config.read_text())
     try:
-        with silence(), _unheard(), contextlib.redirect_stdout(io.StringIO()):  # it says which checkpoint it took
+        told = contextlib.redirect_stdout(io.StringIO())  # which checkpoint it took
+        with silence(), silence("lightning.fabric.utilities.seed"), told:
             model, data = make_trained("validate", ["--config", str(config), "--ckpt_path", str(checkpoint)])
     except FulmenError as error:
         folder = Path((environment.read(run) or {}).get("folder") or ".")
@@ -90,15 +89,3 @@ def _predict(run: Path, checkpoint: Path, split: str) -> Predictions:
         ) from error
     given = parsed.get("trainer") or {}
     return collect_predictions(model, data, split, {name: given[name] for name in _TRAINER if given.get(name)})
-
-
-@contextlib.contextmanager
-def _unheard() -> Iterator[None]:
-    """Keeps Lightning from telling the seed, a line for each run."""
-    logger = logging.getLogger("lightning.fabric.utilities.seed")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -66,9 +66,13 @@ def train_for(trainer: Trainer, steps: int) -> None:
 
 
 @contextmanager
-def silence() -> Iterator[None]:
-    """Keeps Lightning from telling what devices there are, and why it stopped."""
-    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+def silence(name: str = "lightning.pytorch.utilities.rank_zero") -> Iterator[None]:
+    """Keeps Lightning from telling what devices there are, and why it stopped.
+
+    Args:
+        name: Of the logger that says it; ``lightning.fabric.utilities.seed`` tells the seed.
+    """
+    logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.WARNING)
     try:
