@@ -222,7 +222,6 @@ def test_the_shipped_space(cli: Cli, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=False, reason="open: the trial of a killed worker is not always run again")
 def test_several_processes_and_one_that_is_killed(files: Path) -> None:
     """Two workers; the whole group is killed in mid-trial; what is left is done by the next command."""
     import os

@@ -31,7 +31,7 @@ _SILENT = 120.0
 _PULSE = 20.0
 _RETRIES = 2
 """How often a trial whose process ended is started again."""
-_SLOT, _WORKER, _FACTS, _ALIVE = "slot", "worker", "facts", "alive "
+_SLOT, _WORKER, _CLAIM, _FACTS, _ALIVE = "slot", "worker", "claim ", "facts", "alive "
 
 
 class Study:
@@ -149,15 +149,35 @@ class Study:
         from optuna.trial import Trial, TrialState
 
         for waiting in self._frozen(TrialState.WAITING):
-            if self._move(waiting, TrialState.RUNNING):
-                self.storage.set_trial_user_attr(self._id(waiting), _WORKER, self.worker)
-                if self._surplus(waiting):
-                    self.storage.set_trial_user_attr(self._id(waiting), "superseded", True)
-                    self._move(waiting, TrialState.FAIL)
-                    continue
-                self.optuna.sampler = self._sampler(waiting.number)
-                return Trial(self.optuna, self._id(waiting))
+            if not self._take(waiting):
+                continue
+            if self._surplus(waiting):
+                self.storage.set_trial_user_attr(self._id(waiting), "superseded", True)
+                self._move(waiting, TrialState.FAIL)
+                continue
+            self.optuna.sampler = self._sampler(waiting.number)
+            return Trial(self.optuna, self._id(waiting))
         return None
+
+    def _take(self, waiting: FrozenTrial) -> bool:
+        """Whether this process is the one that may run a trial.
+
+        Who is about to take it is noted first: a process that is killed before it could say that the trial is its own
+        is known all the same.
+        """
+        from optuna.exceptions import UpdateFinishedTrialError
+        from optuna.trial import TrialState
+
+        number, mine = self._id(waiting), _CLAIM + self.worker
+        try:
+            self.storage.set_trial_user_attr(number, mine, True)
+            if self.storage.set_trial_state_values(number, TrialState.RUNNING):
+                self.storage.set_trial_user_attr(number, _WORKER, self.worker)
+                return True
+            self.storage.set_trial_user_attr(number, mine, False)
+        except UpdateFinishedTrialError:  # claimed and finished by another process
+            pass
+        return False
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """Key -> value of a trial that was claimed."""
@@ -205,30 +225,38 @@ class Study:
             return
         if tries is not None:
             known = {"tries": tries, _SLOT: trial.user_attrs.get(_SLOT)}
-            params = trial.params or trial.system_attrs.get("fixed_params", {})
-            self.optuna.enqueue_trial(params, user_attrs=known)
+            given = trial.system_attrs.get(
+                "fixed_params", {}
+            )  # one that was killed early has not taken all of them yet
+            self.optuna.enqueue_trial({**given, **trial.params}, user_attrs=known)
 
     def _is_dead(self, trial: FrozenTrial, beats: Mapping[str, Any]) -> bool:
-        worker = trial.user_attrs.get(_WORKER)
+        noted = trial.user_attrs
+        claims = [key.removeprefix(_CLAIM) for key, holds in noted.items() if key.startswith(_CLAIM) and holds]
+        workers = [noted[_WORKER]] if _WORKER in noted else claims
+        began = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
+        heard = {worker: max(began, float(beats.get(_ALIVE + worker, 0.0))) for worker in workers}
+        return bool(heard) and all(self._has_ended(worker, at) for worker, at in heard.items())
+
+    def _has_ended(self, worker: str, heard: float) -> bool:
         if worker == self.worker:
             return False
-        began = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
-        if worker is None:
-            return time.time() - began > _SILENT
         host, pid, _ = worker.rsplit(" ", 2)
         if host == socket.gethostname() and not _runs(int(pid)):
             return True
-        heard = max(began, float(beats.get(_ALIVE + worker, 0.0)))
         return time.time() - heard > _SILENT
 
     @contextlib.contextmanager
     def alive(self) -> Iterator[None]:
         """Inside, other processes are told now and then that this one is at work."""
+        from optuna.exceptions import StorageInternalError
+
         ended = threading.Event()
 
         def beat() -> None:
             while not ended.wait(_PULSE):
-                self.optuna.set_user_attr(_ALIVE + self.worker, time.time())
+                with contextlib.suppress(StorageInternalError):  # a storage that is busy: said again in a while
+                    self.optuna.set_user_attr(_ALIVE + self.worker, time.time())
 
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()
