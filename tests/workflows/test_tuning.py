@@ -200,12 +200,16 @@ def test_a_process_that_is_killed_as_it_begins(storage: str, writes: int, monkey
         for name in ("set_trial_user_attr", "set_trial_state_values", "set_trial_param"):
             patch.setattr(gone.storage, name, until_killed(getattr(gone.storage, name), left))
         with pytest.raises(KeyboardInterrupt):
-            while (trial := gone.claim()) is not None:
-                gone.suggest(trial)
+            begin_all(gone)
     assert study.results().of("running") or writes == 1
     work(study, lambda attempt: float(attempt.values["x"]))
     tried = Counter(cell(trial) for trial in study.results().ranked)
     assert tried == Counter(product([0, 1, 2], [0, 1, 2]))
+
+
+def begin_all(study: Study) -> None:
+    while (trial := study.claim()) is not None:
+        study.suggest(trial)
 
 
 def until_killed(write: Callable[..., Any], left: Iterator[int]) -> Callable[..., Any]:
