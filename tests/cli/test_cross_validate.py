@@ -18,9 +18,9 @@ import yaml
 from tests.conftest import config as small_config
 
 from fulmen.cli import fitting, fold_runs
-from fulmen.cli.fold_folders import Asked, _flat, _options
-from fulmen.cli.fold_runs import several_processes
+from fulmen.cli.fold_folders import Asked, _options
 from fulmen.cli.main import main
+from fulmen.cli.processes import starts_processes
 from fulmen.core.errors import FulmenError
 from fulmen.data import IrisData
 from fulmen.evaluation import Predictions
@@ -334,11 +334,11 @@ def test_a_folds_number_is_no_word(command: Cli) -> None:
 
 
 def test_processes_of_their_own() -> None:
-    assert not several_processes({"accelerator": "cpu", "devices": "auto", "strategy": "auto", "num_nodes": 1})
-    assert not several_processes({"accelerator": "cpu", "devices": 1, "strategy": "auto", "num_nodes": 1})
-    assert several_processes({"accelerator": "cpu", "devices": 2, "strategy": "auto", "num_nodes": 1})
-    assert several_processes({"accelerator": "gpu", "devices": [0, 1], "strategy": "auto", "num_nodes": 1})
-    assert several_processes({"accelerator": "cpu", "devices": 1, "strategy": "ddp", "num_nodes": 1})
+    assert not starts_processes({"accelerator": "cpu", "devices": "auto", "strategy": "auto", "num_nodes": 1})
+    assert not starts_processes({"accelerator": "cpu", "devices": 1, "strategy": "auto", "num_nodes": 1})
+    assert starts_processes({"accelerator": "cpu", "devices": 2, "strategy": "auto", "num_nodes": 1})
+    assert starts_processes({"accelerator": "gpu", "devices": [0, 1], "strategy": "auto", "num_nodes": 1})
+    assert starts_processes({"accelerator": "cpu", "devices": 1, "strategy": "ddp", "num_nodes": 1})
 
 
 def test_settings_are_compared_key_by_key(tmp_path: Path) -> None:
@@ -346,7 +346,6 @@ def test_settings_are_compared_key_by_key(tmp_path: Path) -> None:
     asked.write(tmp_path)
     assert Asked.read(tmp_path) == asked
     assert asked.settings() == {"--folds": 5, "--repeats": 1, "a.b": 1, "a.c": [3], "d": "x"}
-    assert _flat({"a": {}}) == {"a": {}}
     assert _options(["--x.init_args.y", "2"]) == {"x.y": 2}
 
 

@@ -90,8 +90,8 @@ def test_a_study_goes_on_and_repeats_nothing(cli: Cli, files: Path) -> None:
     assert len({(row["model.activation"], row["model.optimizer.lr"]) for row in rows(study)}) == 6
     refused = cli(*BASE, "--sampler", "grid", "--study", study, "--trainer.max_epochs", 3, "--metric", "f1")
     assert refused.code == 2
-    assert "config.trainer.max_epochs: 2 there, 3 here" in refused.error
-    assert "metric: val/loss there, val/f1 here" in refused.error
+    assert "config.trainer.max_epochs: 2, now 3" in refused.error
+    assert "metric: 'val/loss', now 'val/f1'" in refused.error
 
 
 def test_specs_with_options_and_what_was_typed_stand_in_the_best_config(cli: Cli, files: Path) -> None:

@@ -221,7 +221,7 @@ def test_several_target_columns(save: Save) -> None:
         "d": [1, 1, 0] * 20,
     }
     data = ready(save("t.csv", table), ["a", "b"])
-    assert (data.target_type, data.num_outputs, data.class_names) == ("regression", 2, None)
+    assert (data.target_type, data.num_outputs, data.class_names) == ("regression", 2, ["a", "b"])
     assert all_of(data, "train").targets.shape == (42, 2)
     data = ready(save("t.csv", table), ["c", "d"])
     assert (data.target_type, data.num_outputs, data.class_names) == ("multilabel", 2, ["c", "d"])

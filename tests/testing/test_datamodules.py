@@ -259,7 +259,7 @@ CASES: list[tuple[str, Any, str]] = [
     ("facts", stating(input_shape=torch.Size([])), "input_shape is"),
     ("facts", stating(class_names="ab"), "give a list of texts"),
     ("facts", stating(class_names=["a"]), "1 class_names for 2"),
-    ("facts", stating(target_type="regression"), "of a regression are None"),
+    ("facts", stating(target_type="regression"), "there are 2 class_names for 1 values"),
     ("batches_named", giving(lambda batch: {"x": batch.inputs}), "cannot be read"),
     ("batches_named", replaced(targets=lambda t: None), "has no targets"),
     ("batches_named", replaced(index=lambda i: None), "has no index"),

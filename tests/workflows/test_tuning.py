@@ -282,8 +282,8 @@ def test_a_study_of_something_else_is_refused(storage: str) -> None:
     tune(distance, SPACE, trials=1, sampler="random", storage=storage)
     with pytest.raises(ConfigError) as error:
         tune(distance, {**SPACE, "x": [0, 1]}, trials=1, sampler="random", seed=1, storage=storage)
-    assert "space: x: 0, 1, 2, 3 there, 0, 1 here" in str(error.value)
-    assert "seed: 0 there, 1 here" in str(error.value)
+    assert "space.x: '0, 1, 2, 3', now '0, 1'" in str(error.value)
+    assert "seed: 0, now 1" in str(error.value)
 
 
 def test_pruning_by_reports() -> None:
@@ -298,7 +298,7 @@ def test_pruning_by_reports() -> None:
 
 
 def test_the_heart_beats_while_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fulmen.workflows.tuning.study._PULSE", 0.01)
+    monkeypatch.setattr("fulmen.workflows.tuning.workers._PULSE", 0.01)
     study = Study(read_space({"x": [0, 1]}), sampler="grid")
     study.fill(None)
     beaten = threading.Event()

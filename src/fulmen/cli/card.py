@@ -68,12 +68,13 @@ def _facts(folder: Path, own: argparse.Namespace) -> Any:
 
     from fulmen.cli import environment, runs
     from fulmen.cli.stored import predictions_of
+    from fulmen.core.checkpoints import load_safely
     from fulmen.workflows.card_facts import CardFacts
 
     record = runs.read_record(folder)
     config = yaml.safe_load((folder / "config.yaml").read_text())
     best = runs.best_of(folder)
-    checkpoint = runs.load(best)
+    checkpoint = load_safely(best)
     samples = record.get("samples") or {}
     tested = any(name.startswith("test/") for name in record.get("scores") or {}) or record.get("test_set_used")
     splits = [s for s in ("val", "test") if samples.get(s) and (s == "val" or tested)]

@@ -64,7 +64,8 @@ def _cross_validate(
     command: str, own: argparse.Namespace, invocation: Invocation, asked: Any, root: Path, folder: Path | None
 ) -> None:
     from fulmen.cli import fold_folders as folders
-    from fulmen.cli.fold_runs import FoldRuns, several_processes
+    from fulmen.cli.fold_runs import FoldRuns
+    from fulmen.cli.processes import starts_processes
     from fulmen.workflows.fold_plan import plan_folds
     from fulmen.workflows.fold_results import gather
 
@@ -74,7 +75,7 @@ def _cross_validate(
     begun = folder
     folder = folder or folders.new_folder(root, asked)
     print(_opening(plan, folder, bool(begun)), flush=True)
-    trains = FoldRuns(folder, asked.arguments(folder), plan, own.jobs, several_processes(made.options))
+    trains = FoldRuns(folder, asked.arguments(folder), plan, own.jobs, starts_processes(made.options))
     del made
     try:
         results, failed = _train(trains)

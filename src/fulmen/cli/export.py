@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fulmen.core.errors import CheckpointError, ConfigError, unknown
+from fulmen.core.errors import ConfigError, unknown
 
 if TYPE_CHECKING:
     from fulmen.workflows.exporting.export import Written
@@ -35,12 +35,10 @@ def run(command: str, arguments: list[str]) -> None:
 
         require_onnx()  # before minutes of loading
 
-    from fulmen.cli.invocation import Invocation
-    from fulmen.cli.made import make_trained, with_config_of_run
+    from fulmen.cli.made import make_trained, trained_checkpoint
     from fulmen.workflows import export
 
-    rest = with_config_of_run(rest)
-    checkpoint = _checkpoint(Invocation.read("validate", rest))
+    rest, checkpoint = trained_checkpoint(rest)
     files = [target(own.out, checkpoint, name) for name in formats]
     model, data = make_trained(command, rest)
     facts = {"checkpoint": checkpoint.name, "metrics": metrics(checkpoint)}
@@ -128,15 +126,6 @@ def said(written: Written) -> str:
         lines.append(f"  note        {about['input']['outside']}")
     lines += [f"  beside      {path}" for path in written.beside]
     return "\n".join(lines)
-
-
-def _checkpoint(invocation: Any) -> Path:
-    from fulmen.cli import runs
-
-    which = invocation.option("--ckpt_path") or "best"
-    if which == "none":
-        raise CheckpointError("ckpt_path: a model that was never trained is not exported; write best, last, or a path")
-    return runs.find_checkpoint(which, Path(invocation.runs_root), invocation.name)
 
 
 def _parser(command: str) -> argparse.ArgumentParser:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import IO
 
 from fulmen.cli import runs
-from fulmen.cli.invocation import Invocation
 from fulmen.core.errors import FulmenError
 
 OUTPUT = "output.txt"
@@ -76,24 +75,10 @@ def fit_run(arguments: Sequence[str], folder: Path, isolated: bool = False) -> F
             _in_own_process(arguments, folder, file)
         else:
             with kept_process(), logged_to(file), contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
-                _in_this_process(arguments, folder)
+                from fulmen.cli.run import run
+
+                run("fit", list(arguments), folder)
     return Fitted.read(folder)
-
-
-def _in_this_process(arguments: Sequence[str], folder: Path) -> None:
-    from lightning.fabric.utilities.exceptions import MisconfigurationException
-
-    from fulmen.cli.quiet import quiet
-    from fulmen.cli.run import FulmenCLI
-    from fulmen.core.errors import ConfigError
-
-    invocation = Invocation.read("fit", list(arguments))
-    quiet()
-    sys.argv = [sys.argv[0], "fit", *invocation.arguments]
-    try:
-        FulmenCLI(invocation, folder)
-    except MisconfigurationException as error:
-        raise ConfigError(str(error)) from error
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import yaml
 
 from fulmen.cli.invocation import Invocation
 from fulmen.core.errors import ConfigError
+from fulmen.workflows.config_differences import changes, flat
 
 ASKED = "asked.json"
 _NUMBER = re.compile(r"cv_(\d+)")
@@ -75,21 +76,8 @@ class Asked:
         """All that was asked for, key by key."""
         found: dict[str, Any] = {"--folds": self.folds, "--repeats": self.repeats}
         for text in self.configs.values():
-            found |= _flat(yaml.safe_load(text) or {})
+            found |= flat(yaml.safe_load(text) or {})
         return found | _options(self.typed)
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys as ``data.batch_size``.
-
-    >>> _flat({"data": {"class_path": "IrisData", "init_args": {"batch_size": 8}}})
-    {'data.class_path': 'IrisData', 'data.batch_size': 8}
-    """
-    found: dict[str, Any] = {}
-    for key, value in config.items():
-        inside = prefix if key == "init_args" else f"{prefix}.{key}".lstrip(".")
-        found |= _flat(value, inside) if isinstance(value, dict) and value else {inside: value}
-    return found
 
 
 def _options(typed: Sequence[str]) -> dict[str, Any]:
@@ -158,18 +146,13 @@ def check_same(folder: Path, kept: Asked, now: Asked) -> None:
     Raises:
         ConfigError: If something differs; says what.
     """
-    before, after = kept.settings(), now.settings()
-    lines = [
-        f"  {key}: {_said(before, key)}, now {_said(after, key)}"
-        for key in [*before, *(key for key in after if key not in before)]
-        if before.get(key, ...) != after.get(key, ...)
-    ]
+    lines = changes(kept.settings(), now.settings())
     if lines:
         raise ConfigError(
             "\n".join(
                 [
                     f"resume: {folder} was begun with other settings:",
-                    *lines,
+                    *(f"  {line}" for line in lines),
                     "Its folds would not belong together; leave out --resume to begin anew, or give what it had",
                 ]
             )
@@ -181,10 +164,6 @@ def clear(folder: Path) -> Path:
     if folder.is_dir():
         shutil.rmtree(folder)
     return folder
-
-
-def _said(settings: Mapping[str, Any], key: str) -> str:
-    return repr(settings[key]) if key in settings else "not given"
 
 
 def _existing(root: Path) -> list[tuple[int, Path]]:

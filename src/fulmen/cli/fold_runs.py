@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import gc
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fulmen.cli import runs
 from fulmen.cli.fitting import Fitted, fit_run
 from fulmen.cli.fold_folders import clear
+from fulmen.cli.processes import shared_cores
 from fulmen.core.errors import ConfigError, FulmenError, message
 from fulmen.data.split_files import read_split
 from fulmen.evaluation import Predictions
 from fulmen.workflows.cross_validation import named_as_split
 from fulmen.workflows.fold_plan import Fold, Plan
 from fulmen.workflows.fold_results import CrossValidation, FoldResult
+from fulmen.workflows.memory import give_back
 
 _PREDICTIONS = "test_predictions.csv"
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ class FoldRuns:
             for fold in missing:
                 yield fold, self._train(fold), False
             return
-        with _shared_cores(self.jobs), ThreadPoolExecutor(self.jobs) as pool:
+        with shared_cores(self.jobs), ThreadPoolExecutor(self.jobs) as pool:
             waiting = {pool.submit(self._train, fold): fold for fold in missing}
             try:
                 for done in as_completed(waiting):
@@ -85,7 +82,7 @@ class FoldRuns:
         except Exception as error:  # one fold that fails leaves the others
             return reason(error)
         finally:
-            _free()
+            give_back()
         return self._read(fold)
 
     def _read(self, fold: Fold) -> FoldResult | str:
@@ -173,43 +170,3 @@ def _history(file: Path) -> list[dict[str, float]]:
 def reason(error: BaseException) -> str:
     """Why a fold failed, in one paragraph."""
     return message(error) if isinstance(error, FulmenError) else f"{type(error).__name__}: {error}"
-
-
-def several_processes(options: Mapping[str, Any]) -> bool:
-    """Whether a trainer would start processes of its own, which one parent cannot do twice.
-
-    Args:
-        options: Of the trainer.
-    """
-    import torch
-
-    devices, strategy = options.get("devices", "auto"), options.get("strategy", "auto")
-    if options.get("num_nodes", 1) not in (None, 1) or strategy not in (None, "auto"):
-        return True
-    if isinstance(devices, list):
-        return len(devices) > 1
-    if devices in (None, "auto", -1, "-1"):
-        return options.get("accelerator") != "cpu" and torch.cuda.device_count() > 1
-    return str(devices) != "1"
-
-
-@contextmanager
-def _shared_cores(jobs: int) -> Iterator[None]:
-    """Inside, processes that are started compute with their share of the cores, so that they do not fight."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    given = {name: str(max(1, cores // jobs)) for name in _THREADS if name not in os.environ}
-    os.environ.update(given)
-    try:
-        yield
-    finally:
-        for name in given:
-            os.environ.pop(name, None)
-
-
-def _free() -> None:
-    """Lets go of the GPU memory that a fold held, before the next one needs it."""
-    import torch
-
-    if torch.cuda.is_available():
-        gc.collect()
-        torch.cuda.empty_cache()

@@ -13,7 +13,8 @@ from fulmen.cli import restore, runs
 from fulmen.cli.invocation import Invocation
 from fulmen.cli.quiet import quiet
 from fulmen.cli.run import FulmenCLI
-from fulmen.core.errors import ConfigError, FulmenError
+from fulmen.core.checkpoints import load_safely
+from fulmen.core.errors import CheckpointError, ConfigError, FulmenError
 from fulmen.data import SupervisedDataModule
 from fulmen.modules import SupervisedModule
 
@@ -91,6 +92,27 @@ def make_trained(command: str, arguments: list[str]) -> tuple[SupervisedModule, 
     return model.to(_device(made.options)).eval(), data
 
 
+def trained_checkpoint(arguments: list[str]) -> tuple[list[str], Path]:
+    """The checkpoint that a command line means, for commands that an untrained model is of no use to.
+
+    Args:
+        arguments: See :func:`make_trained`; without ``--ckpt_path`` the best of the newest run.
+
+    Returns:
+        The command line with the config of the checkpoint's run, and the checkpoint.
+
+    Raises:
+        ConfigError: If nothing says of which config.
+        CheckpointError: If there is none, or ``none`` is given.
+    """
+    arguments = with_config_of_run(arguments)
+    invocation = Invocation.read("validate", arguments)
+    which = invocation.option("--ckpt_path") or "best"
+    if which == "none":
+        raise CheckpointError("ckpt_path: none is an untrained model; allowed: best, last, a path, a run's folder")
+    return arguments, runs.find_checkpoint(which, Path(invocation.runs_root), invocation.name)
+
+
 def with_config_of_run(arguments: list[str]) -> list[str]:
     """A command line with the config of the run that its ``--ckpt_path`` lies in, where it names no config.
 
@@ -119,7 +141,7 @@ def with_config_of_run(arguments: list[str]) -> list[str]:
 
 def _load(model: SupervisedModule, data: LightningDataModule, path: Path, differences: list[str]) -> None:
     """Loads weights, and what the data learned, as a trainer does."""
-    checkpoint = runs.load(path)
+    checkpoint = load_safely(path)
     state = checkpoint.get(type(data).__qualname__)
     if state is not None:
         data.load_state_dict(state)

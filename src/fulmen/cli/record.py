@@ -11,9 +11,10 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from fulmen.cli import environment, memory, runs
+from fulmen.cli import environment, runs
 from fulmen.cli.invocation import Invocation
 from fulmen.data import SupervisedDataModule
+from fulmen.workflows import memory
 
 SPLIT = "split.csv"
 _SHOWN = 8

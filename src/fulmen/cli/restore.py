@@ -11,8 +11,9 @@ from jsonargparse import Namespace
 
 from fulmen.callbacks.averaging import TRAINED
 from fulmen.cli.invocation import Invocation
-from fulmen.cli.runs import find_checkpoint, load
+from fulmen.cli.runs import find_checkpoint
 from fulmen.core import provenance
+from fulmen.core.checkpoints import load_safely
 from fulmen.core.errors import CheckpointError
 from fulmen.modules.saving import class_path
 
@@ -41,7 +42,7 @@ def prepare(config: Namespace, path: Path, evaluate: bool) -> list[str]:
         CheckpointError: If the checkpoint is of another class.
         PluginError: If a plugin that it needs is missing or has changed.
     """
-    checkpoint = load(path)
+    checkpoint = load_safely(path)
     saved: dict[str, Any] = checkpoint.get("fulmen", {})
     provenance.compare(saved.get("components", []), str(path))
     trained = saved.get("class_path")
@@ -86,7 +87,7 @@ def explain(invocation: Invocation) -> None:
         return
     try:
         path = find_checkpoint(which, Path(invocation.runs_root), invocation.name)
-        saved = load(path)
+        saved = load_safely(path)
     except CheckpointError:
         return
     provenance.compare(saved.get("fulmen", {}).get("components", []), str(path))
@@ -108,7 +109,9 @@ def explain_misfit(error: Exception, path: Path, differences: list[str]) -> None
         details = [f"  {shorten(line, _SHOWN, placeholder=' ...')}" for line in rest[:3]]
         message = [f"{path}: its weights do not fit this model", *differences, *details]
     elif first.startswith("loaded state dict"):  # of an optimizer
-        new = f"`--model.weights {path}`" if "backbone" in load(path).get("hyper_parameters", {}) else "without it"
+        new = (
+            f"`--model.weights {path}`" if "backbone" in load_safely(path).get("hyper_parameters", {}) else "without it"
+        )
         message = [
             f"{path}: its optimizer trained other parameters, or had them in other groups",
             *differences,
@@ -125,7 +128,7 @@ def compare_facts(path: Path, data: Any) -> None:
     Raises:
         CheckpointError: If classes, outputs or shape differ.
     """
-    saved = load(path).get("hyper_parameters", {})
+    saved = load_safely(path).get("hyper_parameters", {})
     for fact in (*FACTS, *getattr(data, "extra_facts", ())):
         if fact in saved and hasattr(data, fact):
             now, then = getattr(data, fact), saved[fact]

@@ -30,6 +30,7 @@ from fulmen.cli.quiet import quiet
 from fulmen.cli.summary import summary
 from fulmen.cli.trainer import make_loggers, nearest_name
 from fulmen.core import provenance
+from fulmen.core.checkpoints import load_safely
 from fulmen.core.errors import ConfigError, FulmenError
 from fulmen.core.registry import Component
 from fulmen.core.restoring import restoring
@@ -41,12 +42,13 @@ from fulmen.modules.saving import class_path
 _SKIP = {"model", "train_dataloaders", "val_dataloaders", "dataloaders", "datamodule"}
 
 
-def run(command: str, arguments: list[str]) -> None:
+def run(command: str, arguments: list[str], folder: Path | None = None) -> None:
     """Runs `lightning fit`, `validate`, `test` or `predict`.
 
     Args:
         command: Which of them.
         arguments: What follows it on the command line.
+        folder: Where `fit` writes its run; ``None``: a new folder of the config's runs.
 
     Raises:
         FulmenError: For a mistake in the config or the command.
@@ -55,8 +57,8 @@ def run(command: str, arguments: list[str]) -> None:
     quiet()
     sys.argv = [sys.argv[0], command, *invocation.arguments]  # what DDP starts its other processes with
     try:
-        into = os.environ.get(runs.INTO)
-        FulmenCLI(invocation, Path(into) if into and command == "fit" else None)
+        into = os.environ.get(runs.INTO) if command == "fit" else None
+        FulmenCLI(invocation, folder or (Path(into) if into else None))
     except MisconfigurationException as error:
         raise ConfigError(str(error)) from error
     except FulmenError:
@@ -168,7 +170,7 @@ class FulmenCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Makes data, model and trainer; pretrained weights are not fetched where a checkpoint replaces them."""
-        with restoring(runs.load(self.checkpoint_file)) if self.checkpoint_file else nullcontext():
+        with restoring(load_safely(self.checkpoint_file)) if self.checkpoint_file else nullcontext():
             try:
                 super().instantiate_classes()
             except ValueError as error:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from fulmen.core.checkpoints import load_safely
 from fulmen.core.errors import CheckpointError
 
 ROOT = "runs"
@@ -168,7 +169,7 @@ def best_of(run: Path) -> Path:
     if not files:
         raise CheckpointError(f"ckpt_path: there is no checkpoint in {run / CHECKPOINTS}")
     # by step, as a copied folder has files of any age; of one step, the file that was written last knows most
-    newest = max(reversed([(path, load(path)) for path in files]), key=lambda pair: pair[1].get("global_step", 0))[1]
+    newest = max(map(load_safely, reversed(files)), key=lambda checkpoint: checkpoint.get("global_step", 0))
     for key, state in newest.get("callbacks", {}).items():
         if "Checkpoint" in key and state.get("best_model_path"):
             best = run / CHECKPOINTS / Path(state["best_model_path"]).name
@@ -185,14 +186,3 @@ def _last(run: Path) -> Path:
     if not last.is_file():
         raise CheckpointError(f"ckpt_path: {run} has no last.ckpt (checkpoint.save_last was off); give a path")
     return last
-
-
-def load(path: Path) -> dict[str, Any]:
-    """A checkpoint's contents, read with torch's safe loading.
-
-    Raises:
-        CheckpointError: If it is no checkpoint, or holds more than plain values.
-    """
-    from fulmen.core.checkpoints import load_safely
-
-    return load_safely(path)

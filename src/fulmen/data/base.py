@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from fulmen.augment import ImagePipeline, Pipeline
 from fulmen.core.batch import PADDING, Batch, Ready
+from fulmen.core.checkpoints import load_safely
 from fulmen.core.errors import CheckpointError, ConfigError, DataError, unknown
 from fulmen.core.restoring import restored_state, restoring
 from fulmen.core.spec import ImageAugmentationSpecs
@@ -83,7 +84,7 @@ class SupervisedDataModule(LightningDataModule):
     Attributes:
         target_type: The task that the targets are made for.
         num_outputs: Number of classes (1 for yes/no targets), labels or values.
-        class_names: Name of each class or label; ``None`` for a regression.
+        class_names: Name of each class or label, or of each of several values; ``None`` for a regression without such.
         input_shape: Shape of one sample.
         extra_facts: Names of further attributes that a model must be given, such as a vocabulary's size.
         advice: What to do, by name, where a model does not take such an attribute.
@@ -327,9 +328,9 @@ class SupervisedDataModule(LightningDataModule):
             **kwargs: Arguments of the class.
 
         Raises:
-            CheckpointError: If the checkpoint holds nothing of such data.
+            CheckpointError: If it is no checkpoint, or holds nothing of such data.
         """
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint = load_safely(Path(path))
         if cls.__qualname__ not in checkpoint:
             raise CheckpointError(
                 f"{path} holds nothing that {cls.__name__} learned; was the model trained on other data?"

@@ -53,7 +53,12 @@ class TargetRules:
             DataError: If they are not targets of the task that is asked for.
         """
         kind, why = self._type(values)
-        names, cells = (None, None) if kind == "regression" else self._names(values)
+        names: list[str] | None
+        cells: list[str] | None
+        if kind == "regression":
+            names, cells = list(values) if len(values) > 1 else None, None
+        else:
+            names, cells = self._names(values)
         if names is not None and kind != "multilabel" and len(names) < 2:
             found = repr(names[0]) if names else "none"
             raise DataError(f"target: classification needs at least 2 classes; the training split holds {found} alone")

@@ -223,7 +223,7 @@ class TabularData(SupervisedDataModule):
             return tables.describe(int(rows[i]))
 
         found = self.rules.learn(targets)
-        if found["class_names"] and found["target_type"] != "multilabel":
+        if found["target_type"] in ("multiclass", "binary"):
             codes = self.rules.encode(targets, found, describe_row).numpy()
             check_split({"train": np.arange(len(codes))}, codes, found["class_names"])
         self.columns, columns = [], []

@@ -43,7 +43,7 @@ def curve(scores: NDArray[Any], positive: NDArray[np.bool_]) -> Curve:
     every = np.concatenate([[0], last + 1])
     false = every - true
     if len(true) > _POINTS:
-        kept = np.unique(np.concatenate([np.linspace(0, len(true) - 1, _POINTS).round().astype(int)]))
+        kept = np.unique(np.linspace(0, len(true) - 1, _POINTS).round().astype(int))
         true, false, every = true[kept], false[kept], every[kept]
     return Curve(
         false / max(false[-1], 1), true / max(true[-1], 1), np.where(every > 0, true / np.maximum(every, 1), 1)

@@ -59,7 +59,7 @@ def data_facts(data: Any) -> dict[str, object]:
     for name, said in (("target_type", "targets"), ("input_shape", "shape of a sample")):
         if hasattr(data, name):
             facts[said] = str(getattr(data, name))
-    if getattr(data, "class_names", None):
+    if getattr(data, "class_names", None) and getattr(data, "target_type", None) != "regression":
         facts["classes"] = len(data.class_names)
     for split in _SPLITS:
         if split in getattr(data, "datasets", {}):

@@ -31,13 +31,15 @@ def facts(subject: DataModule) -> None:
     require(type(outputs) is int and outputs >= 1, f"num_outputs is {outputs!r}; give an int, 1 at least")
     numbers = isinstance(shape, list | tuple) and all(type(side) is int and side >= 1 for side in shape)
     require(numbers and shape, f"input_shape is {shape!r}; give a list of ints without the batch, such as [3, 32, 32]")
-    if kind == "regression":
-        require(names is None, f"class_names of a regression are None, not {names!r}")
+    if kind == "regression" and names is None:
         return
     texts = isinstance(names, list) and all(isinstance(name, str) for name in names)
     require(texts, f"class_names are {names!r}; give a list of texts")
     count = 2 if kind == "binary" else outputs
-    require(len(names) == count, f"there are {len(names)} class_names for {count} classes")
+    require(
+        len(names) == count,
+        f"there are {len(names)} class_names for {count} {'values' if kind == 'regression' else 'classes'}",
+    )
 
 
 def batches_named(subject: DataModule) -> None:

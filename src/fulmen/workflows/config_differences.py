@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 _LEFT_OUT = (
@@ -31,18 +31,18 @@ def config_differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[A
     ...                     {"model": {"init_args": {"optimizer": {"name": "adam", "lr": 0.1}, "dropout": 0.1}}}])
     {'model.optimizer.lr': ['-', 0.1]}
     """
-    flat = [_flat(config) for config in configs]
-    keys = sorted({key for config in flat for key in config})
+    flats = [flat(config, _LEFT_OUT) for config in configs]
+    keys = sorted({key for config in flats for key in config})
     opened = [key for key in keys if any(other.startswith(f"{key}.") for other in keys)]
-    off = [key for key in opened if any(config.get(key, ABSENT) is None for config in flat)]
-    for config in flat:
+    off = [key for key in opened if any(config.get(key, ABSENT) is None for config in flats)]
+    for config in flats:
         for key in opened:  # a mapping in one config, a name in another
             if key in config:
                 value = config.pop(key)
                 if value is not None:
                     config[f"{key}.name"] = value
-    keys = sorted({key for config in flat for key in config})
-    rows = {key: [config.get(key, ABSENT) for config in flat] for key in keys}
+    keys = sorted({key for config in flats for key in config})
+    rows = {key: [config.get(key, ABSENT) for config in flats] for key in keys}
     for key in off:
         rows = _switched(rows, key)
     return {key: values for key, values in rows.items() if len({json.dumps(v, default=str) for v in values}) > 1}
@@ -65,18 +65,46 @@ def _switched(rows: Mapping[str, list[Any]], key: str) -> dict[str, list[Any]]:
 
 def without_seed(config: Mapping[str, Any]) -> str:
     """What is the same in runs that repeat each other with other seeds, as text to compare."""
-    kept = {key: value for key, value in _flat(config).items() if key != _SEED}
+    kept = {key: value for key, value in flat(config, _LEFT_OUT).items() if key != _SEED}
     return json.dumps(kept, sort_keys=True, default=str)
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What is not the same in two flat configs, in words.
+
+    >>> changes({"data.folds": 5}, {"data.folds": 3, "seed_everything": 1})
+    ['data.folds: 5, now 3', 'seed_everything: not given, now 1']
+    """
+
+    def said(settings: Mapping[str, Any], key: str) -> str:
+        return repr(settings[key]) if key in settings else "not given"
+
+    keys = {**before, **after}
+    return [
+        f"{key}: {said(before, key)}, now {said(after, key)}"
+        for key in keys
+        if before.get(key, ...) != after.get(key, ...)
+    ]
+
+
+def flat(config: Mapping[str, Any], left_out: Collection[str] = (), prefix: str = "") -> dict[str, Any]:
+    """Nested keys as on the command line.
+
+    Args:
+        config: As it is saved.
+        left_out: Keys that are not wanted.
+        prefix: What stands before each key.
+
+    >>> flat({"data": {"class_path": "IrisData", "init_args": {"batch_size": 8}}})
+    {'data.class_path': 'IrisData', 'data.batch_size': 8}
+    """
     found: dict[str, Any] = {}
     for key, value in config.items():
         name = prefix if key == "init_args" and prefix else f"{prefix}.{key}" if prefix else key
-        if name in _LEFT_OUT:
+        if name in left_out:
             continue
         if isinstance(value, Mapping) and value:
-            found |= _flat(value, name)
+            found |= flat(value, left_out, name)
         else:
             found[name] = value
     return found

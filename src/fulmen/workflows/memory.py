@@ -1,20 +1,62 @@
-"""How much memory a process takes, and whether more will do."""
+"""How much memory a process takes, whether more will do, and giving it back."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from pathlib import Path
+from typing import Any
 
 _KIB = 1024
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def peak_memory() -> int | None:
-    """The highest resident memory of this process so far, in bytes; ``None`` where the system does not tell."""
+    """The highest resident memory of this process, in bytes; ``None`` where the system does not tell.
+
+    So far, or on Linux since :func:`reset_peaks`.
+    """
+    if _STATUS.exists():
+        lines = _STATUS.read_text().splitlines()
+        kilobytes = next((line.split()[1] for line in lines if line.startswith("VmHWM:")), None)
+        if kilobytes is not None:
+            return int(kilobytes) * _KIB
     try:
         import resource
     except ImportError:  # Windows
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak if sys.platform == "darwin" else peak * _KIB)
+
+
+def reset_peaks() -> None:
+    """Starts measuring anew, so that runs which share a process are told apart (on Linux and on CUDA devices)."""
+    import torch
+
+    if _CLEAR.exists():
+        with contextlib.suppress(OSError):  # some sandboxes forbid it: then the peak is that of the whole process
+            _CLEAR.write_text("5")  # proc(5): resets the peak resident set size
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peaks() -> dict[str, Any]:
+    """Bytes at the peak: ``cpu`` (:func:`peak_memory`), and ``gpu`` (allocated by torch) or ``None``."""
+    import torch
+
+    gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+    return {"cpu": peak_memory(), "gpu": gpu or None}
+
+
+def give_back() -> None:
+    """Lets go of the memory that a training held, before the next one needs it."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def next_exceeds(peaks: list[int | None], available: int | None) -> bool:

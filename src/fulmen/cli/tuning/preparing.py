@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fulmen.cli.invocation import Invocation
+from fulmen.cli.processes import starts_processes
 from fulmen.cli.tuning.checking import check_space, comparable, parse
 from fulmen.cli.tuning.settings import Settings, load_space, new_folder, read_settings
 from fulmen.core.errors import ConfigError, FulmenError
@@ -112,7 +113,7 @@ def _settings(
         epochs=(base.get("trainer") or {}).get("max_epochs") or 100,
         storage=own.storage or "sqlite",
         name="",
-        isolated=own.isolated or several_devices(base.get("trainer") or {}),
+        isolated=own.isolated or starts_processes(base.get("trainer") or {}),
         keep=own.keep or "all",
     )
 
@@ -153,18 +154,3 @@ def _check_settings(settings: Settings, base: Mapping[str, Any], space: Space) -
     if settings.sampler == "grid":
         for part in space.parameters:
             Space({part: space.parameters[part]}).cells()
-
-
-def several_devices(trainer: Mapping[str, Any]) -> bool:
-    """Whether a training starts processes of its own, which one parent cannot do twice."""
-    devices, accelerator = trainer.get("devices", "auto"), trainer.get("accelerator", "auto")
-    if (trainer.get("num_nodes") or 1) > 1:
-        return True
-    if devices in ("auto", "-1", -1):
-        import torch
-
-        return accelerator != "cpu" and torch.cuda.device_count() > 1
-    if isinstance(devices, list):
-        return len(devices) > 1
-    text = str(devices)
-    return int(text) > 1 if text.isdigit() else "," in text.strip(",")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from fulmen.cli.processes import shared_cores
 from fulmen.core.errors import FulmenError
 
 WORKER = "--worker"
@@ -24,10 +24,9 @@ def run_workers(jobs: int, folder: Path) -> None:
         FulmenError: If one of them ends with an error; it has said why.
         KeyboardInterrupt: If a person stops them.
     """
-    threads = str(max(1, _processors() // jobs))
-    environment = {**os.environ, **{name: os.environ.get(name, threads) for name in ("OMP_NUM_THREADS",)}}
     command = [sys.executable, "-m", "fulmen.cli", "tune", "--study", str(folder), WORKER]
-    workers = [subprocess.Popen(command, env=environment) for _ in range(jobs)]
+    with shared_cores(jobs):
+        workers = [subprocess.Popen(command) for _ in range(jobs)]
     try:
         codes = [worker.wait() for worker in workers]
     except KeyboardInterrupt:
@@ -45,7 +44,3 @@ def run_workers(jobs: int, folder: Path) -> None:
     if wrong:
         how = ", ".join(map(str, wrong))
         print(f"note: {len(wrong)} of {jobs} processes ended with {how}", file=sys.stderr)
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

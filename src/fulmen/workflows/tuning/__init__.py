@@ -2,8 +2,10 @@
 
 from fulmen.workflows.tuning.results import SearchResult, TrialResult
 from fulmen.workflows.tuning.search import Attempt, Pruned, SearchError, tune, work
-from fulmen.workflows.tuning.space import Choices, Range, Space, read_space
-from fulmen.workflows.tuning.study import SAMPLERS, Study, open_alone
+from fulmen.workflows.tuning.space import Choices, Range, Space
+from fulmen.workflows.tuning.space_reading import read_space
+from fulmen.workflows.tuning.study import SAMPLERS, Study
+from fulmen.workflows.tuning.workers import open_alone
 
 __all__ = [
     "SAMPLERS",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import math
 import signal
@@ -13,8 +12,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fulmen.core.errors import ConfigError, FulmenError
+from fulmen.workflows.memory import give_back
 from fulmen.workflows.tuning.results import Mode, SearchResult, TrialResult
-from fulmen.workflows.tuning.space import Space, read_space
+from fulmen.workflows.tuning.space import Space
+from fulmen.workflows.tuning.space_reading import read_space
 from fulmen.workflows.tuning.study import Study
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def _run(study: Study, trial: optuna.Trial, objective: Objective) -> bool:
         trial.set_user_attr("facts", json.dumps(attempt.facts))
     if reason:
         trial.set_user_attr("reason", reason)
-        _free()
+        give_back()  # it may have been short of memory
     study.optuna.tell(trial, value, state)
     return wrong
 
@@ -194,15 +195,6 @@ def said(error: BaseException) -> str:
     text = " ".join(str(error).split()) or "no message"
     text = text if len(text) <= 300 else f"{text[:297]}..."
     return text if isinstance(error, FulmenError) else f"{type(error).__name__}: {text}"
-
-
-def _free() -> None:
-    """Gives back the memory of a trial that failed: it may have been short of it."""
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 @contextlib.contextmanager

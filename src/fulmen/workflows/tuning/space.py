@@ -11,11 +11,7 @@ from typing import Any
 
 import yaml
 
-from fulmen.core.errors import ConfigError, unknown
-
-_RANGE = ("low", "high", "log", "step")
-_EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
-_KEY = re.compile(r"[A-Za-z_][\w.]*")
+from fulmen.core.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -93,6 +89,7 @@ class Space:
     def inner(self) -> dict[str, Range]:
         """Ranges inside of choices, by the names of their parameters.
 
+        >>> from fulmen.workflows.tuning import read_space
         >>> list(read_space({"model.optimizer": [{"name": "adam", "lr": {"low": 0.1, "high": 1.0}}]}).inner())
         ['model.optimizer=adam: lr']
         """
@@ -101,7 +98,7 @@ class Space:
             for key, parameter in self.parameters.items()
             if isinstance(parameter, Choices)
             for label, template in parameter.options.items()
-            for path, found in _ranges(template)
+            for path, found in ranges_in(template)
         }
 
     def cells(self) -> list[dict[str, Any]]:
@@ -110,6 +107,7 @@ class Space:
         Raises:
             ConfigError: If a range has no end of values.
 
+        >>> from fulmen.workflows.tuning import read_space
         >>> read_space({"a": [1, 2], "b": {"low": 0, "high": 1}}).cells()
         [{'a': '1', 'b': 0}, {'a': '1', 'b': 1}, {'a': '2', 'b': 0}, {'a': '2', 'b': 1}]
         """
@@ -137,31 +135,6 @@ class Space:
                 ends = [_picked(key, parameter, _end(label, last)) for last in (0, 1)]
                 found.setdefault(key, []).extend(ends if ends[0] != ends[1] else ends[:1])
         return found
-
-
-def read_space(given: object) -> Space:
-    """Reads a space as a YAML file holds it.
-
-    Args:
-        given: Key of a config, as on the command line -> a list of choices, or ``{low, high[, log][, step]}``.
-
-    Raises:
-        ConfigError: If it is no such thing; the message says what to write.
-
-    >>> read_space({"model.activation": ["relu", "gelu"], "model.dropout": {"low": 0.0, "high": 0.5}}).describe()
-    {'model.activation': 'relu, gelu', 'model.dropout': '0..0.5'}
-    """
-    if not isinstance(given, Mapping) or not given:
-        raise ConfigError("space: write keys with their values, such as `model.activation: [relu, gelu]`")
-    parameters: dict[str, Parameter] = {}
-    for key, values in given.items():
-        name = short(str(key))
-        if not _KEY.fullmatch(name):
-            raise ConfigError(f"space: {key!r} is no key; write it as on the command line, such as model.optimizer.lr")
-        if name in parameters:
-            raise ConfigError(f"space: {name} is given twice; write it once")
-        parameters[name] = _parameter(name, values)
-    return Space(parameters)
 
 
 def short(key: str) -> str:
@@ -199,127 +172,31 @@ def shown(value: Any) -> Any:
     return [shown(part) for part in value] if isinstance(value, list) else value
 
 
-# Reading
-
-
-def _parameter(key: str, given: Any) -> Parameter:
-    if isinstance(given, list | tuple):
-        return _choices(key, list(given))
-    if isinstance(given, Mapping):
-        if "low" in given or "high" in given:
-            return _range(key, given)
-        close = next(iter(given), "...")
-        raise ConfigError(
-            f"space: {key}: a mapping is a range {{low: ..., high: ...}}; for a key inside write `{key}.{close}: ...`, "
-            "for choices a list [...]"
-        )
-    raise ConfigError(
-        f"space: {key}: {given!r} is one value, which leaves nothing to search; write a list [{given}, ...], a range "
-        "{low: ..., high: ...}, or put it into the config"
-    )
-
-
-def _choices(key: str, given: list[Any]) -> Choices:
-    if not given:
-        raise ConfigError(f"space: {key}: the list is empty; write the values to try, such as [relu, gelu]")
-    values = [_template(f"{key}[{i}]", value) for i, value in enumerate(given)]
-    names = [_name(value) for value in values]
-    options: dict[str, Any] = {}
-    for value, name in zip(values, names, strict=True):
-        searched = next(_ranges(value), None) is not None
-        label = name if searched and name is not None and names.count(name) == 1 else flow(_in_words(value))
-        if label in options:
-            raise ConfigError(f"space: {key}: {label} stands in the list twice; write it once")
-        options[label] = value
-    return Choices(options)
-
-
-def _name(value: Any) -> str | None:
-    """What a spec, or a list of specs, is called: ``sgd``, ``[l1, l2]``."""
-    if isinstance(value, Mapping):
-        value = value.get("name")
-    if isinstance(value, list):
-        names = [_name(part) for part in value]
-        return None if None in names else f"[{', '.join(map(str, names))}]"
-    return value if isinstance(value, str) else None
-
-
-def _template(place: str, given: Any) -> Any:
-    """A choice, with its ranges read."""
-    if isinstance(given, Mapping):
-        if "low" in given and "high" in given:
-            return _range(place, given)
-        return {str(key): _template(f"{place}.{key}", value) for key, value in given.items()}
-    if isinstance(given, list | tuple):
-        return [_template(f"{place}[{i}]", value) for i, value in enumerate(given)]
-    return _number_or(given)
-
-
-def _number_or(given: Any) -> Any:
-    """YAML reads ``1e-4`` as a text; it is meant as a number."""
-    return float(given) if isinstance(given, str) and _EXPONENT.fullmatch(given) else given
-
-
-def _range(key: str, given: Mapping[str, Any]) -> Range:
-    for name in given:
-        if name not in _RANGE:
-            raise ConfigError(f"space: {key}: {unknown('word', str(name), _RANGE, of='a range')}")
-    low, high = (_bound(key, name, given) for name in ("low", "high"))
-    log, step = given.get("log", False), given.get("step")
-    if not isinstance(log, bool):
-        raise ConfigError(f"space: {key}: log: {log!r} is not allowed; write true or false")
-    if low == high:
-        raise ConfigError(f"space: {key}: low and high are both {low}, which leaves nothing to search")
-    if low > high:
-        raise ConfigError(f"space: {key}: low {low} is above high {high}; write {{low: {high}, high: {low}}}")
-    if log and low <= 0:
-        raise ConfigError(
-            f"space: {key}: log needs low > 0, not {low}; give the least value that matters, such as 1e-5"
-        )
-    if step is None:
-        whole = isinstance(low, int) and isinstance(high, int)
-        return Range(low, high, log) if whole else Range(float(low), float(high), log)
-    return _stepped(key, low, high, log, _bound(key, "step", given))
-
-
-def _stepped(key: str, low: float, high: float, log: bool, step: float) -> Range:
-    if log:
-        raise ConfigError(f"space: {key}: a range has a step or a log scale, not both; write the values as a list")
-    if not 0 < step <= high - low:
-        raise ConfigError(f"space: {key}: step {step} is out of range; allowed: above 0, {high - low:g} at most")
-    last = low + math.floor((high - low) / step + 1e-9) * step
-    if all(isinstance(number, int) for number in (low, high, step)):
-        return Range(low, last, False, step)
-    return Range(float(low), float(f"{last:.12g}"), False, float(step))
-
-
-def _bound(key: str, name: str, given: Mapping[str, Any]) -> float:
-    if name not in given:
-        raise ConfigError(f"space: {key}: a range needs low and high; {name} is missing")
-    value = _number_or(given[name])
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ConfigError(f"space: {key}: {name}: {given[name]!r} is no number")
-    return value
-
-
-# Walking
-
-
-def _ranges(template: Any, path: str = "") -> Iterator[tuple[str, Range]]:
+def ranges_in(template: Any, path: str = "") -> Iterator[tuple[str, Range]]:
     """The ranges in a choice, with their paths."""
     if isinstance(template, Range):
         yield path, template
     elif isinstance(template, Mapping):
         for key, value in template.items():
-            yield from _ranges(value, f"{path}.{key}")
+            yield from ranges_in(value, f"{path}.{key}")
     elif isinstance(template, list):
         for key, value in zip(_places(template), template, strict=True):
-            yield from _ranges(value, f"{path}.{key}")
+            yield from ranges_in(value, f"{path}.{key}")
+
+
+def name_of(value: Any) -> str | None:
+    """What a spec, or a list of specs, is called: ``sgd``, ``[l1, l2]``."""
+    if isinstance(value, Mapping):
+        value = value.get("name")
+    if isinstance(value, list):
+        names = [name_of(part) for part in value]
+        return None if None in names else f"[{', '.join(map(str, names))}]"
+    return value if isinstance(value, str) else None
 
 
 def _places(values: list[Any]) -> list[str]:
     """What the parts of a list are called: by their names where each has its own, else by numbers."""
-    names = [_name(value) for value in values]
+    names = [name_of(value) for value in values]
     named = None not in names and len(set(names)) == len(names)
     return [str(name) for name in names] if named else [str(i) for i in range(len(values))]
 
@@ -334,8 +211,9 @@ def _filled(template: Any, path: str, value_at: Mapping[str, Any]) -> Any:
     return template
 
 
-def _in_words(template: Any) -> Any:
-    return _filled(template, "", {path: str(found) for path, found in _ranges(template)})
+def in_words(template: Any) -> Any:
+    """A choice with its ranges in words."""
+    return _filled(template, "", {path: str(found) for path, found in ranges_in(template)})
 
 
 def _picked(key: str, parameter: Parameter, pick: Pick) -> Any:
@@ -343,7 +221,7 @@ def _picked(key: str, parameter: Parameter, pick: Pick) -> Any:
         return parameter.clean(pick(key, parameter))
     label = pick(key, parameter)
     template = parameter.options[label]
-    numbers = {path: found.clean(pick(inner_name(key, label, path), found)) for path, found in _ranges(template)}
+    numbers = {path: found.clean(pick(inner_name(key, label, path), found)) for path, found in ranges_in(template)}
     return _filled(template, "", numbers)
 
 
@@ -358,7 +236,7 @@ def _cells_of(name: str, parameter: Parameter) -> Iterator[dict[str, Any]]:
         yield from ({name: number} for number in numbers)
         return
     for label, template in parameter.options.items():
-        inner = [list(_cells_of(inner_name(name, label, path), found)) for path, found in _ranges(template)]
+        inner = [list(_cells_of(inner_name(name, label, path), found)) for path, found in ranges_in(template)]
         for cell in product(*inner):
             yield {name: label, **{key: value for part in cell for key, value in part.items()}}
 
@@ -369,7 +247,7 @@ def _size(parameter: Parameter) -> int | None:
         return None if grid is None else len(grid)
     total = 0
     for template in parameter.options.values():
-        sizes = [_size(found) for _, found in _ranges(template)]
+        sizes = [_size(found) for _, found in ranges_in(template)]
         if None in sizes:
             return None
         total += math.prod(size for size in sizes if size is not None)

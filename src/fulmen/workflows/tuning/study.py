@@ -5,30 +5,24 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
-import socket
-import threading
 import time
-import uuid
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fulmen.callbacks.pruning import make_pruner, open_storage
 from fulmen.core.errors import ConfigError, unknown
+from fulmen.workflows.config_differences import changes, flat
 from fulmen.workflows.tuning.results import Mode, SearchResult, State, TrialResult
 from fulmen.workflows.tuning.space import Parameter, Range, Space
+from fulmen.workflows.tuning.workers import beating, has_ended, this_worker
 
 if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
 SAMPLERS = ("tpe", "random", "grid")
-_SILENT = 120.0
-"""Seconds after which a process that says nothing is taken for dead."""
-_PULSE = 20.0
 _RETRIES = 2
 """How often a trial whose process ended is started again."""
 _SLOT, _WORKER, _CLAIM, _FACTS, _ALIVE = "slot", "worker", "claim ", "facts", "alive "
@@ -83,7 +77,7 @@ class Study:
             pruner=make_pruner(pruner, after, most),
             load_if_exists=True,
         )
-        self.worker = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex[:6]}"
+        self.worker = this_worker()
         self._cells = space.cells() if sampler == "grid" else None
 
     # What a study is of
@@ -102,7 +96,7 @@ class Study:
         if stored is None:
             self.optuna.set_user_attr(_FACTS, json.dumps(mine))
             return
-        lines = list(_differences(json.loads(stored), json.loads(json.dumps(mine))))
+        lines = changes(flat(json.loads(stored)), flat(json.loads(json.dumps(mine))))
         if lines:
             raise ConfigError(
                 f"study: {self.name} is of something else, and its trials would not compare:\n  "
@@ -236,35 +230,11 @@ class Study:
         workers = [noted[_WORKER]] if _WORKER in noted else claims
         began = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
         heard = {worker: max(began, float(beats.get(_ALIVE + worker, 0.0))) for worker in workers}
-        return bool(heard) and all(self._has_ended(worker, at) for worker, at in heard.items())
+        return bool(heard) and all(worker != self.worker and has_ended(worker, at) for worker, at in heard.items())
 
-    def _has_ended(self, worker: str, heard: float) -> bool:
-        if worker == self.worker:
-            return False
-        host, pid, _ = worker.rsplit(" ", 2)
-        if host == socket.gethostname() and not _runs(int(pid)):
-            return True
-        return time.time() - heard > _SILENT
-
-    @contextlib.contextmanager
-    def alive(self) -> Iterator[None]:
+    def alive(self) -> contextlib.AbstractContextManager[None]:
         """Inside, other processes are told now and then that this one is at work."""
-        from optuna.exceptions import StorageInternalError
-
-        ended = threading.Event()
-
-        def beat() -> None:
-            while not ended.wait(_PULSE):
-                with contextlib.suppress(StorageInternalError):  # a storage that is busy: said again in a while
-                    self.optuna.set_user_attr(_ALIVE + self.worker, time.time())
-
-        thread = threading.Thread(target=beat, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
+        return beating(lambda: self.optuna.set_user_attr(_ALIVE + self.worker, time.time()))
 
     # Results
 
@@ -323,42 +293,3 @@ _STATES: dict[str, State] = {
     "RUNNING": "running",
     "WAITING": "waiting",
 }
-
-
-def open_alone(folder: Path) -> contextlib.AbstractContextManager[None]:
-    """Inside, no other process makes or fills the study of this folder."""
-    from optuna.storages.journal import JournalFileOpenLock
-
-    @contextlib.contextmanager
-    def locked() -> Iterator[None]:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = JournalFileOpenLock(str(folder / "queue"))
-        lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
-
-    return locked()
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    try:  # one that was killed keeps its number until its parent looks
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except (OSError, IndexError):  # no Linux, or it has just gone
-        return True
-
-
-def _differences(there: Mapping[str, Any], here: Mapping[str, Any], place: str = "") -> Iterator[str]:
-    for key in [*there, *(k for k in here if k not in there)]:
-        a, b = there.get(key), here.get(key)
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            yield from _differences(a, b, f"{place}{key}: " if key == "space" else f"{place}{key}.")
-        elif a != b:
-            yield f"{place}{key}: {a} there, {b} here"
