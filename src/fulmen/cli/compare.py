@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fulmen.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from fulmen.cli.comparing.finding import Found
 
 _RULES = {"significance": "significance", "one-standard-error": "one_standard_error"}
 
@@ -62,11 +66,8 @@ def _check(own: argparse.Namespace) -> None:
         raise ConfigError(f"level: {own.level} is out of range; allowed: above 0 and below 1, such as 0.95")
 
 
-def _check_enough(found: object, given: list[Path]) -> None:
+def _check_enough(found: Found, given: list[Path]) -> None:
     """At least two runs, or it says why not."""
-    from fulmen.cli.comparing.finding import Found
-
-    assert isinstance(found, Found)
     if len(found.runs) > 1:
         return
     why = "".join(f"\n  {folder} is left out: {reason}" for folder, reason in found.left_out.items())

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fulmen.cli.aligned import aligned
 from fulmen.cli.invocation import Invocation
 from fulmen.core.errors import ConfigError
 
@@ -224,14 +225,14 @@ def closing(found: CrossValidation, folder: Path, final: dict[str, Any] | None) 
         final: What came of the training on everything; ``None``: it was not asked for.
     """
     names = [name for name in _SHOWN[found.predictions.task] if name in found.intervals and name in found.spread]
-    rows = [["out of fold", "all samples", "95 % interval", "mean of folds", "deviation"]]
+    head = ["out of fold", "all samples", "95 % interval", "mean of folds", "deviation"]
+    rows = []
     for name in names:
         whole, spread = found.intervals[name], found.spread[name]
         deviation = "-" if spread.deviation != spread.deviation else f"{spread.deviation:.4f}"
         interval = f"{whole.low:.4f} to {whole.high:.4f}"
         rows.append([name, f"{whole.value:.4f}", interval, f"{spread.mean:.4f}", deviation])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = aligned(head, rows)
     lines += [f"\nfailed: {name}: {why}" for name, why in found.failed.items()]
     places = {"predictions": "oof_predictions.csv", "page": _PAGE, "folder": ""}
     lines += ["", *(f"{name:<11}  {folder / file if file else folder}" for name, file in places.items())]

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fulmen.cli.aligned import aligned
 from fulmen.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -62,12 +63,10 @@ def table(found: Mistakes, excerpts: list[str]) -> str:
             [f"{mistake.loss:.3g}", f"{mistake.answer}{right}", mistake.target, str(mistake.sample)]
             + ([excerpts[i]] if excerpts else [])
         )
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]]
     wrong = "" if found.wrong is None else f"{found.wrong:,} of "
     kind = "samples are predicted wrongly" if wrong else "samples"
     tally = f"{wrong}{found.samples:,} {found.split} {kind}; their mean loss is {found.mean_loss:.4g}"
-    return "\n".join([tally, "", *(line.rstrip() for line in lines)])
+    return "\n".join([tally, "", *aligned(head, rows)])
 
 
 def _excerpts(data: SupervisedDataModule, found: Mistakes) -> list[str]:

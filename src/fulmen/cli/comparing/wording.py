@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fulmen.cli.aligned import aligned
+
 if TYPE_CHECKING:
     from fulmen.workflows.compared import Comparison, Pair, Row
 
@@ -111,28 +113,21 @@ def choices(comparison: Comparison) -> list[str]:
 
 def terminal(comparison: Comparison, left_out: Mapping[Path, str], test_set: bool) -> str:
     """The whole comparison, for a terminal."""
-    parts = [heading(comparison), "", *_table(*leaderboard(comparison))]
+    parts = [heading(comparison), "", *aligned(*leaderboard(comparison))]
     if comparison.pairs:
         corrected = ", corrected for their number (Holm)" if len(comparison.pairs) > 1 else ""
-        parts += ["", f"paired tests{corrected}", *_table(*tests(comparison, comparison.pairs))]
+        parts += ["", f"paired tests{corrected}", *aligned(*tests(comparison, comparison.pairs))]
     if comparison.replicates:
-        parts += ["", "runs that differ in their seed alone", *_table(*replicates(comparison))]
+        parts += ["", "runs that differ in their seed alone", *aligned(*replicates(comparison))]
     if comparison.differences:
         head, rows = config_table(comparison, [row.name for row in comparison.rows])
-        parts += ["", "what differs in their configs", *_table(head[: _KEYS + 1], [r[: _KEYS + 1] for r in rows])]
+        parts += ["", "what differs in their configs", *aligned(head[: _KEYS + 1], [r[: _KEYS + 1] for r in rows])]
     else:
         parts += ["", "their configs do not differ"]
     if left_out:
         parts += ["", "left out", *(f"  {folder}: {why}" for folder, why in left_out.items())]
     parts += ["", *(f"note: {text}" for text in warnings(comparison, test_set))]
     return "\n".join([*parts, *(f"choice: {text}" for text in choices(comparison))])
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]
-    ]
 
 
 def _scored(row: Row) -> list[str]:

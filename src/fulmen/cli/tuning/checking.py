@@ -13,6 +13,7 @@ import yaml
 from fulmen.cli.invocation import Invocation
 from fulmen.cli.run import FulmenCLI
 from fulmen.core.errors import ConfigError, FulmenError
+from fulmen.workflows.config_differences import flat
 from fulmen.workflows.tuning import Space
 from fulmen.workflows.tuning.space import flow, short
 
@@ -36,7 +37,7 @@ _ELSEWHERE = (
     "trainer.default_root_dir",
     "trainer.enable_progress_bar",
     "trainer.enable_model_summary",
-    "data.init_args.num_workers",
+    "data.num_workers",
     "logger",
     "check",
     "output",
@@ -149,16 +150,4 @@ def comparable(config: Mapping[str, Any]) -> dict[str, Any]:
     >>> comparable({"trainer": {"max_epochs": 3, "devices": 1}, "logger": "csv"})
     {'trainer.max_epochs': 3}
     """
-    found = {}
-    for key, value in _leaves(config):
-        if not any(key == other or key.startswith(f"{other}.") for other in _ELSEWHERE):
-            found[short(key)] = value
-    return found
-
-
-def _leaves(config: Mapping[str, Any], place: str = "") -> list[tuple[str, Any]]:
-    leaves: list[tuple[str, Any]] = []
-    for key, value in config.items():
-        path = f"{place}.{key}" if place else str(key)
-        leaves += _leaves(value, path) if isinstance(value, Mapping) and value else [(path, value)]
-    return leaves
+    return flat(config, _ELSEWHERE)

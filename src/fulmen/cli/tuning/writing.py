@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fulmen.cli.aligned import aligned
 from fulmen.cli.tuning.settings import Settings
 from fulmen.workflows.tuning import SearchResult, Study, TrialResult
 from fulmen.workflows.tuning.space import flow, shown
@@ -66,7 +67,7 @@ def table(found: SearchResult, settings: Settings) -> str:
         settings: Of the study.
     """
     rows = [_row(trial) for trial in found.ranked[:_ROWS]]
-    lines = _aligned([["trial", settings.metric, *found.space.parameters, "epochs", "seconds"], *rows])
+    lines = aligned(["trial", settings.metric, *found.space.parameters, "epochs", "seconds"], rows)
     more = len(found.ranked) - _ROWS
     lines += [f"... and {more} more"] if more > 0 else []
     return "\n".join([*lines, "", *tally(found)])
@@ -89,11 +90,6 @@ def _row(trial: TrialResult) -> list[str]:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
-
-
-def _aligned(rows: list[list[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def write_csv(found: SearchResult, path: Path) -> None:
