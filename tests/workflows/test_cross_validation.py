@@ -316,6 +316,8 @@ def test_the_page_stands_alone(found: CrossValidation) -> None:
     assert html.count("data:image/png;base64") == 2
     assert "http://" not in html and "https://" not in html  # noqa: PT018
     assert f"{found.scores['accuracy']:.4g}" in html
+    first = found.folds[0]  # epochs are counted from 1, as in the sentences
+    assert f'<td class="number">{first.epochs}</td><td class="number">{first.best_epoch + 1}</td>' in html
     assert "trained on all samples but the data&#x27;s own test split, for 3 epochs" in html
 
 

@@ -84,12 +84,12 @@ def _metric(found: CrossValidation, name: str) -> list[object]:
 
 
 def _folds(page: Page, found: CrossValidation) -> None:
-    rows = [row(result, found.plan) for result in found.folds]
+    rows = [{**row(result, found.plan), "best_epoch": result.best_epoch + 1} for result in found.folds]  # as in words
     headline = HEADLINE[found.predictions.task]
     second = next((n for n in ("log_loss", "rmse") if n in found.spread), None)
     names = [name for name in (headline, second) if name is not None]
     keys = [key for key in rows[0] if key not in ("scores", "repeat", "fold")]
-    page.table([*keys, *names], [[*(r[key] for key in keys), *(r["scores"].get(n) for n in names)] for r in rows])
+    page.table([*(key.replace("_", " ") for key in keys), *names], [[*(r[key] for key in keys), *(r["scores"].get(n) for n in names)] for r in rows])
 
 
 def _values(found: CrossValidation, name: str) -> Figure:
