@@ -229,7 +229,7 @@ def test_several_processes_and_one_that_is_killed(files: Path) -> None:
     import time
 
     command = [sys.executable, "-m", "fulmen.cli"]
-    options = ["--sampler", "grid", "--study", "mine", "--storage", "journal", "--jobs", "2"]
+    options = ["--sampler", "grid", "--study", "mine", "--jobs", "2"]
     begun = subprocess.Popen(
         [*command, *BASE, *options], cwd=files, start_new_session=True, stdout=subprocess.PIPE, text=True
     )

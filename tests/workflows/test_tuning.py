@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import socket
 import subprocess
@@ -278,6 +279,17 @@ def test_a_queue_that_was_filled_twice_at_once_runs_each_cell_once(storage: str)
     assert Counter(cell(t) for t in studies[0].results().ranked) == Counter(CELLS)
 
 
+def test_a_journal_that_a_process_was_killed_in_the_middle_of(tmp_path: Path) -> None:
+    tune(distance, SPACE, trials=5, sampler="grid", mode="min", storage=f"journal:{tmp_path}/s.log")
+    whole, torn = (tmp_path / "s.log").read_bytes(), tmp_path / "torn.log"
+    torn.write_bytes(whole[:-20])  # of its last line
+    found = tune(distance, SPACE, sampler="grid", mode="min", storage=f"journal:{torn}")
+    assert [t.number for t in found.of("running")] == [4]  # its end is lost, and this process, which had it, lives
+    assert Counter(cell(t) for t in found.trials) == Counter(CELLS)
+    assert torn.read_bytes().startswith(whole[: whole.rstrip().rindex(b"\n") + 1])
+    assert all(json.loads(line) for line in torn.read_text().splitlines())
+
+
 def test_a_study_of_something_else_is_refused(storage: str) -> None:
     tune(distance, SPACE, trials=1, sampler="random", storage=storage)
     with pytest.raises(ConfigError) as error:
@@ -318,7 +330,7 @@ def test_the_heart_beats_while_it_works(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("study.db", "allowed: sqlite, journal, journal:FILE, sqlite:///FILE"),
+        ("study.db", "allowed: journal, sqlite, journal:FILE, sqlite:///FILE"),
         ("sqlite:////nowhere/at/all.db", "cannot be opened: (sqlite3.OperationalError) unable to open database file"),
         ("journal:/nowhere/at/all.log", "cannot be opened"),
         ("nosuch://host/name", "cannot be opened"),

@@ -8,6 +8,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -17,6 +18,7 @@ from fulmen.core.errors import ConfigError, unknown
 if TYPE_CHECKING:
     import optuna
     from optuna.storages import BaseStorage
+    from optuna.storages.journal import JournalFileOpenLock
 
 PRUNERS = ("median", "hyperband", "halving", "none")
 STOPPED, DIVERGED = "stopped_in_epoch", "diverged_in_epoch"
@@ -149,12 +151,13 @@ def _opened(url: str, folder: str) -> BaseStorage:
 
     if url.startswith("journal:"):
         try:
-            return storages.JournalStorage(JournalFileBackend(url.removeprefix("journal:")))
+            file = url.removeprefix("journal:")
+            return storages.JournalStorage(JournalFileBackend(file, _journal_lock(Path(file))))
         except (OSError, ValueError) as error:
             raise _unreachable(url, error) from error
     if "://" not in url:
         raise ConfigError(
-            f"storage: {url!r} is not allowed; allowed: sqlite, journal, journal:FILE, sqlite:///FILE, or the "
+            f"storage: {url!r} is not allowed; allowed: journal, sqlite, journal:FILE, sqlite:///FILE, or the "
             "address of a database such as postgresql://user@host/name"
         )
     options = {"connect_args": {"timeout": 100}} if url.startswith("sqlite") else {"pool_pre_ping": True}
@@ -165,6 +168,32 @@ def _opened(url: str, folder: str) -> BaseStorage:
     if url.startswith("sqlite"):
         _make_fast(storage)
     return storage
+
+
+def _journal_lock(file: Path) -> JournalFileOpenLock:
+    """Lets one process write at a time; who may write cuts off a line in the middle of which another was killed."""
+    from optuna.storages.journal import JournalFileOpenLock
+
+    class WholeLines(JournalFileOpenLock):
+        def acquire(self) -> bool:
+            super().acquire()
+            try:
+                _cut_torn_line(file)
+            except BaseException:
+                self.release()
+                raise
+            return True
+
+    return WholeLines(str(file), grace_period=10)  # a line takes milliseconds: who holds it longer was killed
+
+
+def _cut_torn_line(file: Path) -> None:
+    with file.open("rb+") as log:
+        if log.seek(0, os.SEEK_END) == 0:
+            return
+        log.seek(-1, os.SEEK_END)
+        if log.read(1) != b"\n":
+            log.truncate(file.read_bytes().rfind(b"\n") + 1)
 
 
 def _unreachable(url: str, error: Exception) -> ConfigError:

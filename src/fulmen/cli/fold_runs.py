@@ -17,7 +17,7 @@ from fulmen.evaluation import Predictions
 from fulmen.workflows.cross_validation import named_as_split
 from fulmen.workflows.fold_plan import Fold, Plan
 from fulmen.workflows.fold_results import CrossValidation, FoldResult
-from fulmen.workflows.memory import give_back
+from fulmen.workflows.memory import give_back_gpu
 
 _PREDICTIONS = "test_predictions.csv"
 
@@ -82,7 +82,7 @@ class FoldRuns:
         except Exception as error:  # one fold that fails leaves the others
             return reason(error)
         finally:
-            give_back()
+            give_back_gpu()
         return self._read(fold)
 
     def _read(self, fold: Fold) -> FoldResult | str:

@@ -152,8 +152,9 @@ def _parser(command: str) -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="of the sampler (0); trainings keep the config's seed_everything")
     parser.add_argument("--study", metavar="FOLDER", help="go on with a study, or join it from another "
                         "process; or the name of a new one (study_N)")  # fmt: skip
-    parser.add_argument("--storage", help="sqlite (a file in the study's folder), journal (the same, for several "
-                        "machines that share it), journal:FILE, sqlite:///FILE, or a database's address")  # fmt: skip
+    parser.add_argument("--storage", help="journal (a file in the study's folder, also for several machines that "
+                        "share it), sqlite (the same as a database), journal:FILE, sqlite:///FILE, or a database's "
+                        "address (journal)")  # fmt: skip
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that work on it at once (1)")
     parser.add_argument("--isolated", action="store_true", help="each training in a process of its own: slower to "
                         "start, and what runs out of memory ends alone")  # fmt: skip

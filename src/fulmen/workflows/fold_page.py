@@ -89,7 +89,10 @@ def _folds(page: Page, found: CrossValidation) -> None:
     second = next((n for n in ("log_loss", "rmse") if n in found.spread), None)
     names = [name for name in (headline, second) if name is not None]
     keys = [key for key in rows[0] if key not in ("scores", "repeat", "fold")]
-    page.table([*(key.replace("_", " ") for key in keys), *names], [[*(r[key] for key in keys), *(r["scores"].get(n) for n in names)] for r in rows])
+    page.table(
+        [*(key.replace("_", " ") for key in keys), *names],
+        [[*(r[key] for key in keys), *(r["scores"].get(n) for n in names)] for r in rows],
+    )
 
 
 def _values(found: CrossValidation, name: str) -> Figure:

@@ -49,13 +49,21 @@ def peaks() -> dict[str, Any]:
 
 
 def give_back() -> None:
-    """Lets go of the memory that a training held, before the next one needs it."""
+    """Lets go of the memory that a training held which failed: it may have been short of it. Takes 0.2 s."""
+    import gc
+
+    gc.collect()
+    give_back_gpu()
+
+
+def give_back_gpu() -> None:
+    """Lets go of the GPU memory that a training held, before the next one needs it."""
     import gc
 
     import torch
 
-    gc.collect()
     if torch.cuda.is_available():
+        gc.collect()
         torch.cuda.empty_cache()
 
 

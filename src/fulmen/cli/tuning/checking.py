@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from itertools import product
+from itertools import islice, product
 from typing import Any
 
 import yaml
@@ -118,10 +118,23 @@ def check_space(space: Space, arguments: Sequence[str]) -> None:
             raise ConfigError(f"space: {key} cannot be varied: trials would be scored on different samples")
         if key in typed:
             raise ConfigError(f"{key} is in the space and on the command line; leave one of them out")
-    for group in _groups(list(space.parameters)):
-        samples = space.samples()
-        for values in list(product(*(samples[key] for key in group)))[:_AT_MOST]:
-            _check_values(dict(zip(group, values, strict=True)), arguments)
+    samples, groups = space.samples(), _groups(list(space.parameters))
+    tried = [
+        [
+            dict(zip(group, values, strict=True))
+            for values in islice(product(*(samples[key] for key in group)), _AT_MOST)
+        ]
+        for group in groups
+    ]
+    for turn in range(max(map(len, tried))):
+        together = [
+            values[turn % len(values)] for values in tried
+        ]  # groups do not meddle: one of each is parsed at once
+        try:
+            parse([*arguments, *options({key: value for values in together for key, value in values.items()})])
+        except FulmenError:
+            for values in together:
+                _check_values(values, arguments)
 
 
 def _check_values(values: Mapping[str, Any], arguments: Sequence[str]) -> None:

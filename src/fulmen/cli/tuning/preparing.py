@@ -111,7 +111,7 @@ def _settings(
         pruner=own.pruner or ("none" if sampler == "grid" else "median"),
         prune_after=3 if own.prune_after is None else own.prune_after,
         epochs=(base.get("trainer") or {}).get("max_epochs") or 100,
-        storage=own.storage or "sqlite",
+        storage=own.storage or "journal",
         name="",
         isolated=own.isolated or starts_processes(base.get("trainer") or {}),
         keep=own.keep or "all",

@@ -31,7 +31,7 @@ class Settings:
         pruner: What stops trials early.
         prune_after: Epochs before it may.
         epochs: The most epochs of a trial.
-        storage: ``sqlite``, ``journal``, or an address.
+        storage: ``journal``, ``sqlite``, or an address.
         name: Of the study in the storage.
         isolated: Whether each training has a process of its own.
         keep: Of which trials the checkpoints are kept: ``all`` or ``best``.

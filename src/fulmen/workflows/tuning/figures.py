@@ -218,6 +218,7 @@ def _draw_slice(axes: Axes, parameter: Parameter, points: Sequence[tuple[Any, fl
         x = np.array([value for value, _ in points], float)
         if parameter.log:
             axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")  # formulas take half a second to set
     values = [value for _, value in points]
     axes.scatter(x[1:], values[1:], c=_DOT, s=18, alpha=0.8)
     axes.scatter(x[:1], values[:1], c=_BEST, s=60, marker="*", zorder=3)  # they are ranked

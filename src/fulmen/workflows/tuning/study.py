@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -142,10 +142,11 @@ class Study:
         """The next trial of the queue, which is this process's from now on; ``None`` where the queue is empty."""
         from optuna.trial import Trial, TrialState
 
-        for waiting in self._frozen(TrialState.WAITING):
+        trials = self._frozen()
+        for waiting in (t for t in trials if t.state == TrialState.WAITING):
             if not self._take(waiting):
                 continue
-            if self._surplus(waiting):
+            if _surplus(waiting, trials):
                 self.storage.set_trial_user_attr(self._id(waiting), "superseded", True)
                 self._move(waiting, TrialState.FAIL)
                 continue
@@ -270,12 +271,6 @@ class Study:
         except UpdateFinishedTrialError:  # claimed and finished by another process
             return False
 
-    def _surplus(self, trial: FrozenTrial) -> bool:
-        """Whether an earlier trial has the same slot: two processes that share no folder filled the queue at once."""
-        slot = trial.user_attrs.get(_SLOT)
-        same = [t for t in self._frozen() if t.number < trial.number and t.user_attrs.get(_SLOT) == slot]
-        return not all(t.user_attrs.get("superseded") for t in same)
-
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         """One for each trial: a process that goes on later draws what comes next, not the first again."""
         from optuna import samplers
@@ -284,6 +279,13 @@ class Study:
         if self.sampler == "tpe":
             return samplers.TPESampler(seed=seed, constant_liar=True)
         return samplers.RandomSampler(seed=seed)
+
+
+def _surplus(trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> bool:
+    """Whether an earlier trial has the same slot: two processes that share no folder filled the queue at once."""
+    slot = trial.user_attrs.get(_SLOT)
+    same = [t for t in trials if t.number < trial.number and t.user_attrs.get(_SLOT) == slot]
+    return not all(t.user_attrs.get("superseded") for t in same)
 
 
 _STATES: dict[str, State] = {
