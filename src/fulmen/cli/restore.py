@@ -109,9 +109,8 @@ def explain_misfit(error: Exception, path: Path, differences: list[str]) -> None
         details = [f"  {shorten(line, _SHOWN, placeholder=' ...')}" for line in rest[:3]]
         message = [f"{path}: its weights do not fit this model", *differences, *details]
     elif first.startswith("loaded state dict"):  # of an optimizer
-        new = (
-            f"`--model.weights {path}`" if "backbone" in load_safely(path).get("hyper_parameters", {}) else "without it"
-        )
+        arguments = load_safely(path).get("hyper_parameters", {})
+        new = f"`--model.weights {path}`" if "backbone" in arguments else "without it"
         message = [
             f"{path}: its optimizer trained other parameters, or had them in other groups",
             *differences,

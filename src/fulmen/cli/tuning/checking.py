@@ -119,21 +119,14 @@ def check_space(space: Space, arguments: Sequence[str]) -> None:
         if key in typed:
             raise ConfigError(f"{key} is in the space and on the command line; leave one of them out")
     samples, groups = space.samples(), _groups(list(space.parameters))
-    tried = [
-        [
-            dict(zip(group, values, strict=True))
-            for values in islice(product(*(samples[key] for key in group)), _AT_MOST)
-        ]
-        for group in groups
-    ]
+    tried = [list(islice(product(*(samples[key] for key in group)), _AT_MOST)) for group in groups]
     for turn in range(max(map(len, tried))):
-        together = [
-            values[turn % len(values)] for values in tried
-        ]  # groups do not meddle: one of each is parsed at once
+        # groups do not meddle with each other: values of all of them are parsed at once
+        each = [dict(zip(g, values[turn % len(values)], strict=True)) for g, values in zip(groups, tried, strict=True)]
         try:
-            parse([*arguments, *options({key: value for values in together for key, value in values.items()})])
+            parse([*arguments, *options({key: value for values in each for key, value in values.items()})])
         except FulmenError:
-            for values in together:
+            for values in each:
                 _check_values(values, arguments)
 
 

@@ -220,9 +220,8 @@ class Study:
             return
         if tries is not None:
             known = {"tries": tries, _SLOT: trial.user_attrs.get(_SLOT)}
-            given = trial.system_attrs.get(
-                "fixed_params", {}
-            )  # one that was killed early has not taken all of them yet
+            # what it was to take: one that was killed early has not taken all of it
+            given = trial.system_attrs.get("fixed_params", {})
             self.optuna.enqueue_trial({**given, **trial.params}, user_attrs=known)
 
     def _is_dead(self, trial: FrozenTrial, beats: Mapping[str, Any]) -> bool:
