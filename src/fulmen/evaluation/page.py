@@ -38,6 +38,7 @@ figure { margin: .9rem 0; } img { max-width: 100%; height: auto; }
 pre { background: #f5f7f9; padding: .7rem .9rem; overflow-x: auto; font-size: .85rem; line-height: 1.4; }
 details > summary { cursor: pointer; color: #1f4e79; } footer { margin-top: 3rem; }
 @media print { body { max-width: none; padding: 0; font-size: 11pt; } nav { display: none; }
+  table { font-size: 8pt; } th, td { padding-right: .45rem; } .wide { overflow: visible; }
   figure, tr { break-inside: avoid; } h2, h3 { break-after: avoid; } details > summary { display: none; } }
 """
 

@@ -139,6 +139,7 @@ def _curves(found: CrossValidation) -> Figure | None:
         axes.axvline(result.best_epoch + 1, color=_MEAN, linestyle="--", linewidth=1)
         axes.set_title(_label(found, result), fontsize=9)
         axes.tick_params(labelsize=8)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         _plain(axes)
     for axes in grid[len(known) :]:
         axes.set_visible(False)
