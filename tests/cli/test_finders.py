@@ -75,7 +75,10 @@ def test_sizes_of_a_run_that_has_no_data_left(cli: Cli, write_config: Write) -> 
         (("find-lr", "--steps", "3"), ("steps: 3 is out of range", "at least 10")),
         (("find-lr", "--out", "lr.txt"), ("out: 'lr.txt' must end in .png",)),
         (("find-lr", "--write", "lr.txt"), ("write: 'lr.txt' is no config",)),
-        (("find-lr", "--step", "3"), ("step: there is no such key", "`lightning find-lr --help`")),
+        (
+            ("find-lr", "--step", "3"),
+            ("step: there is no such option; did you mean --steps?", "`lightning find-lr --help`"),
+        ),
         (("find-lr", "--model.init_args.optimizer.lr", "0"), ("optimizer.lr", "give one above 0")),
         (("find-lr", "--trainer.accelerater", "cpu"), ("accelerator",)),
         (("find-lr", "--ckpt_path", "last"), ("ckpt_path: there is no checkpoint",)),

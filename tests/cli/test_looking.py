@@ -130,7 +130,11 @@ def test_texts_are_quoted(cli: Cli, write_config: Write, tmp_path: Path) -> None
         ("mistakes", ("--ckpt_path", "none", "--samples", "0"), ("samples: 0 is out of range",)),
         ("mistakes", ("--ckpt_path", "none", "--out", "a.png"), ("out: samples of IrisData are no images to draw",)),
         ("mistakes", ("--ckpt_path", "none", "--split", "all"), ("split: unknown split 'all'", "test, train, val")),
-        ("mistakes", ("--ckpt_path", "none", "--sample", "3"), ("sample: there is no such key", "mistakes --help")),
+        (
+            "mistakes",
+            ("--ckpt_path", "none", "--sample", "3"),
+            ("sample: there is no such option; did you mean --samples?", "mistakes --help"),
+        ),
     ],
 )
 def test_mistakes(

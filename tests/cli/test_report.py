@@ -146,7 +146,7 @@ def test_texts_are_quoted_and_divided_by_length(cli: Cli, write_config: Write, t
         (["--ckpt_path", "none"], ["none is an untrained model"]),
         (["--ckpt_path", "nowhere"], ["ckpt_path", "'nowhere'"]),
         (["--slices", '"sex, age"'], ["slices: unknown column 'sex, age'"]),
-        (["--slice", "sex"], ["slice: there is no such key", "lightning report --help"]),
+        (["--slice", "sex"], ["slice: there is no such option; did you mean --slices?", "lightning report --help"]),
         (["--out", "people.csv/x"], ["out: 'people.csv/x' cannot be written"]),
     ],
 )

@@ -70,7 +70,7 @@ def _cross_validate(
     from fulmen.workflows.fold_plan import plan_folds
     from fulmen.workflows.fold_results import gather
 
-    made = _made(command, invocation)
+    made = _made(invocation)
     _check(made, own)
     plan = plan_folds(made.datamodule, asked.folds, asked.repeats, _stops(made))
     begun = folder
@@ -99,7 +99,7 @@ def _cross_validate(
         raise SystemExit(1)
 
 
-def _made(command: str, invocation: Invocation) -> Made:
+def _made(invocation: Invocation) -> Made:
     """Model, data and options, made once so that whatever is wrong with them is said before anything is trained.
 
     The data are made for folds: without, some would be divided as for one `fit`, which few groups may not allow.
@@ -114,7 +114,7 @@ def _made(command: str, invocation: Invocation) -> Made:
     divided = kind is not None and issubclass(kind, SupervisedDataModule)
     more = ["--data.folds", "2", "--data.fold_as", "train"] if divided else []
     with kept_process(), logged_to(io.StringIO()):
-        made = make(command, Invocation.read("fit", [*invocation.arguments, *more]))
+        made = make(Invocation.read("fit", [*invocation.arguments, *more]))
     data: Any = made.datamodule
     if divided:
         data.splitting = replace(data.splitting, folds=None, fold_as="val")

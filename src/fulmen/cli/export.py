@@ -40,7 +40,7 @@ def run(command: str, arguments: list[str]) -> None:
 
     rest, checkpoint = trained_checkpoint(rest)
     files = [target(own.out, checkpoint, name) for name in formats]
-    model, data = make_trained(command, rest)
+    model, data = make_trained(rest)
     facts = {"checkpoint": checkpoint.name, "metrics": metrics(checkpoint)}
     for file in files:
         print(said(export(model, data, file, own.calibrate, own.samples, **facts)))

@@ -42,7 +42,7 @@ def run(command: str, arguments: list[str]) -> None:
     from fulmen.cli.made import make
     from fulmen.workflows import find_batch_size
 
-    made = make(command, invocation)
+    made = make(invocation)
     search = find_batch_size(made.model, made.datamodule, own.highest, own.steps, made.options)
     _report(search, own.out)
     if target is not None:

@@ -38,7 +38,7 @@ def run(command: str, arguments: list[str]) -> None:
     from fulmen.cli.made import make
     from fulmen.workflows import find_learning_rate
 
-    made = make(command, invocation)
+    made = make(invocation)
     if made.checkpoint_file is not None:
         raise ConfigError("ckpt_path: a rate is sought for a model as it starts; leave it out")
     sweep = find_learning_rate(made.model, made.datamodule, own.lowest, own.highest, own.steps, made.options)

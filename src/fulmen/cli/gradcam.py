@@ -34,7 +34,7 @@ def run(command: str, arguments: list[str]) -> None:
     from fulmen.cli.sheet import Cell, draw_cells
     from fulmen.workflows.mistakes import chosen_split, judge
 
-    model, data = make_trained(command, rest)
+    model, data = make_trained(rest)
     split = chosen_split(data, own.split)
     dataset: Any = data.datasets[split]
     count = min(own.samples, len(dataset))

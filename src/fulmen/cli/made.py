@@ -18,8 +18,6 @@ from fulmen.core.errors import CheckpointError, ConfigError, FulmenError
 from fulmen.data import SupervisedDataModule
 from fulmen.modules import SupervisedModule
 
-_NO_SUCH_KEY = "there is no such key"
-
 
 class Made(FulmenCLI):
     """Makes what a config describes, and runs nothing.
@@ -46,11 +44,10 @@ class Made(FulmenCLI):
         """Runs nothing."""
 
 
-def make(command: str, invocation: Invocation) -> Made:
+def make(invocation: Invocation) -> Made:
     """Makes model, data and options.
 
     Args:
-        command: The command that needs them, for the advice.
         invocation: See :class:`Made`.
 
     Raises:
@@ -61,25 +58,22 @@ def make(command: str, invocation: Invocation) -> Made:
         return Made(invocation)
     except MisconfigurationException as error:
         raise ConfigError(str(error)) from error
-    except FulmenError as error:
+    except FulmenError:
         restore.explain(invocation)
-        if _NO_SUCH_KEY in str(error):
-            raise ConfigError(f"{error}\n`lightning {command} --help` lists the options of this command") from error
         raise
 
 
-def make_trained(command: str, arguments: list[str]) -> tuple[SupervisedModule, SupervisedDataModule]:
+def make_trained(arguments: list[str]) -> tuple[SupervisedModule, SupervisedDataModule]:
     """Makes a trained model, in evaluation mode on its device, and its data, set up.
 
     Args:
-        command: The command that needs them.
         arguments: A config, and keys as of `validate`: ``--ckpt_path`` is ``best``, ``last``, a path, or ``none`` for
             a model as it starts.
 
     Raises:
         FulmenError: For a mistake in the config or the command, or if the checkpoint does not fit.
     """
-    made = make(command, Invocation.read("validate", with_config_of_run(arguments)))
+    made = make(Invocation.read("validate", with_config_of_run(arguments)))
     model, data = made.model, made.datamodule
     if not isinstance(model, SupervisedModule):
         raise ConfigError(f"model: {type(model).__name__} is no SupervisedModule, whose task this command asks")

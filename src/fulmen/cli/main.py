@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -79,8 +80,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FulmenError as error:
         if os.environ.get(TRACEBACK):
             raise
-        print(f"error: {message(error)}", file=sys.stderr)
+        print(f"error: {_with_option(arguments[0], message(error))}", file=sys.stderr)
         return 2
+
+
+def _with_option(command: str, said: str) -> str:
+    """Names the option of a command, not of its config, that a key which does not exist is near to."""
+    key, _, reason = said.partition(": ")
+    if command not in COMMANDS or not reason.startswith("there is no such key"):
+        return said
+    parser = getattr(import_module(COMMANDS[command].function.partition(":")[0]), "_parser", None)
+    if parser is None:
+        return said
+    options = [option for action in parser(command)._actions for option in action.option_strings]
+    near = get_close_matches(f"--{key}", options, 1, 0.75)
+    if near:
+        return f"{key}: there is no such option; did you mean {near[0]}? `lightning {command} --help` lists all"
+    return f"{said}\n`lightning {command} --help` lists the options of this command"
 
 
 def _dispatch(program: str, arguments: list[str]) -> int:

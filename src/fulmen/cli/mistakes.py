@@ -35,7 +35,7 @@ def run(command: str, arguments: list[str]) -> None:
     from fulmen.cli.made import make_trained
     from fulmen.workflows import worst_mistakes
 
-    model, data = make_trained(command, rest)
+    model, data = make_trained(rest)
     pictured = are_images(data)
     if not pictured and (own.out is not None or own.gradcam):
         option = "gradcam" if own.gradcam else "out"

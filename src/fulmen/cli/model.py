@@ -36,7 +36,7 @@ def run(command: str, arguments: list[str]) -> None:
     from fulmen.modules import SupervisedModule
     from fulmen.modules.training_plan import training_plan
 
-    made = make(command, invocation)
+    made = make(invocation)
     model = made.model
     if not isinstance(model, SupervisedModule):
         raise ConfigError(f"model: {type(model).__name__} is no SupervisedModule, whose optimizer this command asks")

@@ -37,7 +37,7 @@ def run(command: str, arguments: list[str]) -> None:
     from fulmen.workflows import evaluate
 
     rest, checkpoint = trained_checkpoint(rest)
-    model, data = make_trained(command, rest)
+    model, data = make_trained(rest)
     options = {"accelerator": model.device.type, **_precision(Invocation.read("validate", rest))}
     slices = _columns(own.slices or "")
     evaluation = evaluate(model, data, own.split, slices, own.resamples, own.samples, options)

@@ -79,7 +79,7 @@ def _predict(run: Path, checkpoint: Path, split: str) -> Predictions:
     try:
         told = contextlib.redirect_stdout(io.StringIO())  # which checkpoint it took
         with silence(), silence("lightning.fabric.utilities.seed"), told:
-            model, data = make_trained("validate", ["--config", str(config), "--ckpt_path", str(checkpoint)])
+            model, data = make_trained(["--config", str(config), "--ckpt_path", str(checkpoint)])
     except FulmenError as error:
         folder = Path((environment.read(run) or {}).get("folder") or ".")
         if folder == Path.cwd() or not environment.relative_paths(parsed.get("data"), folder):
