@@ -148,7 +148,8 @@ def test_an_optimizer_of_ones_own(cli: Cli, write_config: Any, tmp_path: Path) -
         (["--model.unfreeze", "{epoch: 1}", "--model.freeze", "none"], "unfreeze: nothing is frozen"),
         (["--model.unfreeze", "[{epoch: 2, stages: 9}]"], "unfreeze[0].stages: 9 is out of range; allowed: 1 to 5"),
         (["--model.freze", "all"], "did you mean 'freeze'?"),
-        (["--fromat", "json"], "`lightning model --help` lists the options"),
+        (["--fromat", "json"], "fromat: there is no such option; did you mean --format?"),
+        (["--zzz", "1"], "`lightning model --help` lists the options of this command"),
     ],
 )
 def test_mistakes(cli: Cli, write: Any, options: list[str], message: str) -> None:
